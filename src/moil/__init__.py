@@ -1,0 +1,32 @@
+"""Moil: Python functions as durable workflows, on a laptop or on a cluster that holds none of their code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from moil.authoring.file import File
+from moil.authoring.job import current, defer, job
+from moil.authoring.service import service
+from moil.errors import MoilError
+
+if TYPE_CHECKING:
+    from moil.program import add_options, main, run
+
+__version__ = "0.1.0"
+
+__all__ = ["File", "MoilError", "__version__", "add_options", "current", "defer", "job", "main", "run", "service"]
+
+_ENTRY_POINTS = frozenset({"add_options", "main", "run"})
+
+
+def __getattr__(name: str) -> Any:
+    """`run`, `main` and `add_options` bring the whole engine in, so they come when they are asked for."""
+    if name in _ENTRY_POINTS:
+        from moil import program
+
+        return getattr(program, name)
+    raise AttributeError(f"module 'moil' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,134 @@
+"""What runs the user's code at this moment: nobody, or an attempt of a job.
+
+The law of serial elision rests here. Every feature asks `ambient.recorder`; without one it does the plain thing. The
+recorder is process-wide on purpose, not a context variable: threads that a job starts belong to that job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from moil.core.requirements import Requirements
+from moil.errors import GuardError, MoilError
+
+if TYPE_CHECKING:
+    from moil.authoring.file import File
+    from moil.authoring.promise import Promise
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was written between the brackets of ``@moil.job(…)`` and ``.options(…)``; values may be promises."""
+
+    name: str = ""
+    request: Mapping[str, Any] = field(default_factory=dict)
+    after: tuple[Any, ...] = ()
+    retries: int | None = None
+    checkpoint: bool = False
+    local: bool = False
+
+
+class Callee(Protocol):
+    """A job or a service, as the recorder sees it."""
+
+    @property
+    def fn(self) -> Callable[..., Any]: ...
+
+    @property
+    def settings(self) -> Options: ...
+
+    @property
+    def name(self) -> str: ...
+
+
+class Current(Protocol):
+    """The attempt that is running, as the job itself may see it."""
+
+    @property
+    def job_id(self) -> int:
+        """The job's number in the run; 0 outside a run."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """The job's name."""
+        ...
+
+    @property
+    def attempt(self) -> int:
+        """1 for the first attempt, 2 for the first retry, and so on."""
+        ...
+
+    @property
+    def requirements(self) -> Requirements:
+        """What this attempt was given."""
+        ...
+
+    @property
+    def scratch(self) -> Path:
+        """An empty directory of this attempt's own, removed when it ends. It is also the working directory."""
+        ...
+
+
+class Recorder(Protocol):
+    """The attempt that is running: takes down calls instead of doing them."""
+
+    @property
+    def current(self) -> Current: ...
+
+    def call(self, callee: Callee, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Promise: ...
+
+    def enter(self, callee: Callee, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Promise: ...
+
+    def leave(self, promise: Promise) -> None: ...
+
+    def defer(self, fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None: ...
+
+    def save(self, path: Path) -> File: ...
+
+    def fetch(self, file: File) -> Path: ...
+
+
+class Ambient:
+    """The one place that says what is going on in this process."""
+
+    def __init__(self) -> None:
+        self.recorder: Recorder | None = None
+        #: A worker is importing the user's modules.
+        self.loading = ""
+
+    @contextmanager
+    def recording(self, recorder: Recorder) -> Iterator[None]:
+        """Calls inside the block are taken down by `recorder`."""
+        before, self.recorder = self.recorder, recorder
+        try:
+            yield
+        finally:
+            self.recorder = before
+
+    @contextmanager
+    def load(self, script: str) -> Iterator[None]:
+        """The user's modules are being imported inside the block: starting a run there is an error."""
+        before, self.loading = self.loading, script
+        try:
+            yield
+        finally:
+            self.loading = before
+
+    def refuse_run(self) -> None:
+        """Raises GuardError if a run must not be started here."""
+        if self.loading:
+            raise GuardError(
+                f"{self.loading} starts a run while a worker imports it.\n"
+                'Put the line that starts the run under:  if __name__ == "__main__":'
+            )
+        if self.recorder is not None:
+            raise MoilError(f"job {self.recorder.current.name} starts a run of its own; call the job directly instead")
+
+
+ambient = Ambient()

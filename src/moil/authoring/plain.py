@@ -1,0 +1,56 @@
+"""Jobs without an engine: each is its function. Gives `moil.current` and `moil.defer` their plain meaning."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from moil.core.requirements import Requirements
+
+R = TypeVar("R")
+
+
+class PlainJob:
+    """A job that was simply called."""
+
+    job_id = 0
+    attempt = 1
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.requirements = Requirements()
+        self.deferred: list[Callable[[], object]] = []
+        self._scratch: Path | None = None
+
+    @property
+    def scratch(self) -> Path:
+        """A temporary directory, made when first asked for."""
+        if self._scratch is None:
+            self._scratch = Path(tempfile.mkdtemp(prefix="moil-"))
+        return self._scratch
+
+    def end(self) -> None:
+        """Run what was deferred, in order, and remove the scratch directory."""
+        try:
+            while self.deferred:
+                self.deferred.pop(0)()
+        finally:
+            if self._scratch is not None:
+                shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+running: list[PlainJob] = []
+
+
+def run(name: str, fn: Callable[..., R], args: Sequence[Any], kwargs: Mapping[str, Any]) -> R:
+    """Call the function as the job `name`."""
+    job = PlainJob(name)
+    running.append(job)
+    try:
+        return fn(*args, **kwargs)
+    finally:
+        running.remove(job)
+        job.end()

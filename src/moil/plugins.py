@@ -1,0 +1,79 @@
+"""Finds adapters: those that come with Moil, and those that other distributions offer as entry points.
+
+The groups are ``moil.job_stores`` (named after a URL scheme; called with the locator and whether to create the store)
+and ``moil.batch_systems`` (called with a `Site`). The built-in ones are known without looking anything up, because a
+worker has the engine's code but not its metadata.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from moil.errors import UsageError
+from moil.ports.batch_system import BatchSystem
+from moil.ports.job_store import DurableStore
+from moil.ports.reactor import Reactor
+from moil.settings import EngineSettings, nearest
+
+STORES = "moil.job_stores"
+BATCH_SYSTEMS = "moil.batch_systems"
+
+_BUILT_IN: Mapping[str, Mapping[str, str]] = {
+    STORES: {"file": "moil.adapters.directory:open_directory"},
+    BATCH_SYSTEMS: {"local": "moil.adapters.local:on_this_machine"},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """What a batch system is made with."""
+
+    settings: EngineSettings
+    reactor: Reactor
+    #: How to start a worker on this machine, and what to tell it.
+    command: Sequence[str]
+    env: Mapping[str, str]
+    header: Mapping[str, Any]
+    #: This run's directory for temporary files on this machine.
+    work: Path
+
+
+def open_store(locator: str, *, create: bool = False) -> DurableStore:
+    """The job store that a locator names. Raises UsageError, StoreError."""
+    if locator == "memory:":
+        raise UsageError(
+            "a memory job store lives in one process, and workers are others; give a directory, or use moil.testing"
+        )
+    scheme, separator, _ = locator.partition("://")
+    factory = _factory(STORES, scheme if separator else "file", "job store")
+    return cast(DurableStore, factory(locator, create=create))
+
+
+def open_batch_system(name: str, site: Site) -> BatchSystem:
+    """The batch system of this name. Raises UsageError."""
+    return cast(BatchSystem, _factory(BATCH_SYSTEMS, name, "batch system")(site))
+
+
+def _factory(group: str, name: str, what: str) -> Callable[..., Any]:
+    target = _BUILT_IN[group].get(name)
+    if target is None:
+        offered = _entry_points(group)
+        if name not in offered:
+            known = sorted({*_BUILT_IN[group], *offered})
+            raise UsageError(f"there is no {what} {name!r}{nearest(name, known)}; known are {', '.join(known)}")
+        target = offered[name]
+    module, _, attribute = target.partition(":")
+    try:
+        return cast(Callable[..., Any], getattr(importlib.import_module(module), attribute))
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"{what} {name!r} cannot be loaded from {target}: {error}") from error
+
+
+def _entry_points(group: str) -> dict[str, str]:
+    from importlib.metadata import entry_points
+
+    return {point.name: point.value for point in entry_points(group=group)}

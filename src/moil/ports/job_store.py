@@ -1,0 +1,86 @@
+"""Where a run keeps what it must not lose.
+
+Seven methods on named objects, and a way to open the journal beside them. Keys are relative POSIX paths of
+``[A-Za-z0-9._/-]`` without ``.`` or ``..`` parts. An object is whole or absent: nobody ever reads a part of one.
+`put` and `upload` are durable when they return. An object under a given key is written once; putting other bytes under
+a key that exists is only allowed where a caller can live with readers that see either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+
+class Journal(Protocol):
+    """An append-only sequence of records that outlives any process (see `moil.runtime.journal` for what is in them)."""
+
+    def append(self, records: Sequence[bytes]) -> None:
+        """Write the records as one unit: all are durable when this returns. Raises FencedError, StoreError."""
+        ...
+
+    def replay(self) -> Iterator[bytes]:
+        """All records that were ever acknowledged, oldest first, up to this journal's own. Raises DamagedError."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and locks."""
+        ...
+
+
+class JobStore(Protocol):
+    """Named immutable objects. Raises NoSuchKey, KeyExists, StoreError."""
+
+    def get(self, key: str) -> bytes:
+        """The object's bytes."""
+        ...
+
+    def put(self, key: str, data: bytes, *, if_absent: bool = False) -> None:
+        """Write an object; with `if_absent`, exactly one of several writers succeeds and the others get KeyExists."""
+        ...
+
+    def download(self, key: str, to: Path) -> None:
+        """Make a local file `to` (which must not exist) of the object; it may be a hard link, so never write to it."""
+        ...
+
+    def upload(self, key: str, path: Path) -> None:
+        """Write an object from a local file, streaming; does nothing if the key is there already."""
+        ...
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """The keys that start with `prefix`, in order."""
+        ...
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Remove objects; absent ones are no error."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+class DurableStore(JobStore, Protocol):
+    """A job store that can also hold a run's journal: what a run needs."""
+
+    @property
+    def locator(self) -> str:
+        """What to pass as ``--job-store`` to find this store again."""
+        ...
+
+    def open_journal(self, first: Sequence[bytes] = (), *, compact: bool = False) -> Journal:
+        """Begin a new incarnation of the journal, fencing out the one before.
+
+        `first` is appended before anything else; with `compact` it replaces all that was written before, which is then
+        deleted. Raises StoreError if another leader holds the run at this moment.
+        """
+        ...
+
+    def read_journal(self) -> Iterator[bytes]:
+        """All acknowledged records, without taking the run over; stops quietly at a torn tail."""
+        ...
+
+    def destroy(self) -> None:
+        """Remove the store and all that is in it."""
+        ...

@@ -1,0 +1,175 @@
+"""The three entry points of the engine: `run`, `main` and `add_options`.
+
+Part of the composition root: what they need of the engine is put together in `moil.session`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, ParamSpec, TypeVar
+
+from moil.authoring.context import Callee, ambient
+from moil.authoring.file import File
+from moil.authoring.job import JobFunction, job
+from moil.errors import MoilError, UsageError, WorkflowFailed
+from moil.options import UNITS, add_engine_options, arguments, flags_from
+from moil.progress import observers_for
+from moil.session import Session, Start
+from moil.settings import EngineSettings, Given, resolve
+from moil.signature import command_line, render_result
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Give your own parser the engine's options; hand what it parses to ``moil.run(…, options=…)``."""
+    add_engine_options(parser, EngineSettings)
+
+
+def run(fn: Callable[..., R], /, *args: Any, options: argparse.Namespace | None = None, **settings: Any) -> R:
+    """Run ``fn(*args)`` as the main job of a workflow, and return its value.
+
+    Settings are those of the command line, as keyword arguments (``batch_system="slurm"``); what is not given comes
+    from `options`, ``MOIL_*`` variables and configuration files. Raises WorkflowFailed if a job failed for good,
+    Interrupted if the run was stopped, UsageError for a wrong setting.
+    """
+    ambient.refuse_run()
+    given = {**(flags_from(options) if options else {}), **arguments(settings, EngineSettings)}
+    found = settings_from(given)
+    command = _command_line() if options else ()
+    return start(_as_job(fn), args, {}, found, command=command)  # type: ignore[no-any-return]
+
+
+def main(fn: Callable[..., Any], argv: Sequence[str] | None = None) -> NoReturn:
+    """Make a command line of the function's signature, run it as a workflow, print the result, and exit.
+
+    Exit status: 0 success, 1 the workflow failed, 2 the command line or the set-up is wrong, 130 interrupted.
+    """
+    try:
+        ambient.refuse_run()
+    except MoilError as error:
+        raise SystemExit(_complain(error)) from None
+    raise SystemExit(run_command(_as_job(fn), argv))
+
+
+def run_command(callee: Callee, argv: Sequence[str] | None = None, *, command: Sequence[str] | None = None) -> int:
+    """`main`, but for the exit: the exit status. `command` begins the words that start this program again."""
+    try:
+        line = command_line(callee.fn, file_type=File, make_file=File.from_url)
+        add_engine_options(line.parser, EngineSettings)
+        call = line.parse(argv)
+        found = settings_from(flags_from(call.namespace))
+        words = _command_line() if command is None else [*command, *(argv or ())]
+        args, kwargs = [_at_home(one) for one in call.args], {name: _at_home(one) for name, one in call.kwargs.items()}
+        value = start(callee, args, kwargs, found, command=words)
+        return _show(value, found.output)
+    except MoilError as error:
+        return _complain(error)
+    except KeyboardInterrupt:
+        print("moil: stopped at once; what is done is kept", file=sys.stderr)
+        return 130
+
+
+def settings_from(given: Mapping[str, Given]) -> EngineSettings:
+    """The engine's settings. Raises UsageError."""
+    return resolve(EngineSettings, given=given, units=UNITS)[EngineSettings]
+
+
+def start(
+    callee: Callee, args: Sequence[Any], kwargs: Mapping[str, Any], settings: EngineSettings, *, command: Sequence[str]
+) -> Any:
+    """Run it in a session of its own."""
+    return Session(
+        Start(
+            callee=callee,
+            args=args,
+            kwargs=kwargs,
+            settings=settings,
+            command=command,
+            observers=lambda store: observers_for(settings),
+            say=lambda text: print(f"moil: {text}", file=sys.stderr),
+        )
+    ).run()
+
+
+def _as_job(fn: Callable[..., Any]) -> JobFunction[..., Any]:
+    if isinstance(fn, JobFunction):
+        return fn
+    if not callable(fn):
+        raise UsageError(f"{fn!r} is not a function, so it cannot be run")
+    return job(fn)
+
+
+def _at_home(value: Any) -> Any:
+    """Paths on the command line are relative to where it was typed; jobs run elsewhere."""
+    if isinstance(value, Path):
+        return Path(os.path.abspath(value))
+    if type(value) in (list, tuple, set, frozenset):
+        return type(value)(_at_home(one) for one in value)
+    return value
+
+
+def _command_line() -> list[str]:
+    """The words that started this program, so that a message can say how to start it again."""
+    main_module = sys.modules["__main__"]
+    spec = getattr(main_module, "__spec__", None)
+    python = os.path.basename(sys.executable) or "python"
+    if spec is not None and spec.name != "__main__":
+        return [python, "-m", spec.name.removesuffix(".__main__"), *sys.argv[1:]]
+    direct = os.access(sys.argv[0], os.X_OK) and os.path.sep in sys.argv[0]
+    return [*([] if direct else [python]), *sys.argv]
+
+
+def _show(value: Any, output: str | None) -> int:
+    """Print the result; files in it go to `output`, or beside us under their own names."""
+    if isinstance(value, File):
+        print(_export(value, output))
+        return 0
+    text = render_result(value, default=lambda one: _export_into(one, output))
+    if text is not None:
+        print(text)
+    return 0
+
+
+def _export(file: File, output: str | None) -> str:
+    if output is None:
+        target = _free_name(Path(file.name))
+    elif os.path.isdir(output) or output.endswith("/"):
+        target = Path(output, file.name)
+    else:
+        file.export(output)
+        return output
+    file.export(target)
+    return str(target)
+
+
+def _export_into(value: Any, output: str | None) -> Any:
+    """A file among others in a result: `output` is a directory."""
+    if not isinstance(value, File):
+        raise TypeError
+    target = Path(output, value.name) if output else _free_name(Path(value.name))
+    file_there = _free_name(target) if target.exists() and not output else target
+    value.export(file_there)
+    return str(file_there)
+
+
+def _free_name(wanted: Path) -> Path:
+    """A result never replaces a file that nobody named."""
+    number, path = 1, wanted
+    while path.exists():
+        path = wanted.with_name(f"{wanted.stem}-{number}{wanted.suffix}")
+        number += 1
+    return path
+
+
+def _complain(error: MoilError) -> int:
+    if isinstance(error, WorkflowFailed) and error.report:
+        print(f"\n{error.report}\n", file=sys.stderr)
+    print(f"moil: {error}", file=sys.stderr)
+    return error.exit_status
+

@@ -1,0 +1,61 @@
+"""Deferred calls: written down before the job goes on, so that they run whatever becomes of it.
+
+One file an attempt, beside its scratch directory, with a length-prefixed pickle for each call. Whoever looks after the
+attempt runs what is in it when the attempt has ended: the attempt's supervisor, the batch system when that one is gone
+too, or the next run on the machine when all are gone.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+
+_LENGTH = struct.Struct("<Q")
+
+
+def add(file: Path, fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    """Append a call to the attempt's file."""
+    data = cloudpickle.dumps((fn, tuple(args), dict(kwargs)))
+    with file.open("ab") as target:
+        target.write(_LENGTH.pack(len(data)) + data)
+        target.flush()
+        os.fsync(target.fileno())
+
+
+def pending(file: Path) -> bool:
+    """Whether there is anything to run."""
+    try:
+        return file.stat().st_size > 0
+    except FileNotFoundError:
+        return False
+
+
+def run(file: Path) -> None:
+    """Run the calls in order, and remove the file. A call that fails is told on standard error; the others still run."""
+    for data in _read(file):
+        try:
+            fn, args, kwargs = cloudpickle.loads(data)
+            fn(*args, **kwargs)
+        except Exception:
+            print("moil: a deferred call failed:", file=sys.stderr)
+            traceback.print_exc()
+    file.unlink(missing_ok=True)
+
+
+def _read(file: Path) -> Iterator[bytes]:
+    data = file.read_bytes()
+    start = 0
+    while start + _LENGTH.size <= len(data):
+        (length,) = _LENGTH.unpack_from(data, start)
+        start += _LENGTH.size
+        if start + length > len(data):
+            return
+        yield data[start : start + length]
+        start += length

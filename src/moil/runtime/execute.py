@@ -1,0 +1,163 @@
+"""Run one attempt's function, and say what came of it. No processes, no limits: see `runtime.supervisor` for those."""
+
+from __future__ import annotations
+
+import socket
+import sysconfig
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+import moil
+from moil.authoring.context import ambient
+from moil.core.records import Failure, Outcome
+from moil.errors import MoilError, ServiceFailed
+from moil.ports.job_store import JobStore
+from moil.runtime import codec
+from moil.runtime.files import FileAccess
+from moil.runtime.recorder import AttemptRecorder
+from moil.runtime.records import OutcomeRecord, Task
+
+LONGEST_TRACEBACK = 20_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where an attempt runs: its own directories, and what it shares with others."""
+
+    store: JobStore
+    cache: Path
+    scratch: Path
+    files: Path
+    deferred: Path
+
+
+class Execution:
+    """One attempt of a job or a service, in this process."""
+
+    def __init__(self, task: Task, place: Place) -> None:
+        self._task = task
+        self._store = place.store
+        self._files = FileAccess(place.store, place.cache, place.files)
+        self._recorder = AttemptRecorder(
+            task, place.store, files=self._files, scratch=place.scratch, deferred_calls=place.deferred
+        )
+        self._generator: Iterator[Any] | None = None
+
+    def run(self) -> OutcomeRecord:
+        """Call the job; never raises."""
+        try:
+            with ambient.recording(self._recorder):
+                callee, args, kwargs = self._load()
+                return self._completed(callee.fn(*args, **kwargs))
+        except BaseException as error:
+            return self._failed(error)
+
+    def start(self) -> OutcomeRecord:
+        """Bring a service up: the record holds what it yielded; never raises."""
+        try:
+            with ambient.recording(self._recorder):
+                callee, args, kwargs = self._load()
+                self._generator = iter(callee.fn(*args, **kwargs))
+                try:
+                    value = next(self._generator)
+                except StopIteration:
+                    raise ServiceFailed(f"service {self._task.name} ended without a yield") from None
+                return self._completed(value)
+        except BaseException as error:
+            return self._failed(error)
+
+    def stop(self) -> OutcomeRecord:
+        """Let a service go on after its yield, to its end; never raises."""
+        assert self._generator is not None, "only a service that is up can be stopped"
+        try:
+            with ambient.recording(self._recorder):
+                try:
+                    next(self._generator)
+                except StopIteration:
+                    return self._completed(None)
+                raise ServiceFailed(f"service {self._task.name} yielded twice; it may do so only once")
+        except BaseException as error:
+            return self._failed(error)
+
+    def _load(self) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+        task = self._task
+        data = codec.fetch(task.call, self._store)
+        resolve = codec.resolver(task.base, task.values, lambda key: codec.fetch(key, self._store)) if task.values else None
+        loaded: tuple[Any, tuple[Any, ...], dict[str, Any]] = codec.loads(data, resolve)
+        return loaded
+
+    def _completed(self, value: Any) -> OutcomeRecord:
+        try:
+            data, found = self._recorder.encoder.dumps(value)
+        except MoilError:
+            raise
+        except Exception as error:
+            raise MoilError(
+                f"what job {self._task.name} returned cannot be stored: {error}; return plain data, a File or a promise"
+            ) from error
+        return OutcomeRecord(
+            job=self._task.job,
+            attempt=self._task.attempt,
+            value=codec.place(data, self._store),
+            refs=tuple(sorted(found.refs)),
+            calls=tuple(self._recorder.calls),
+            files=tuple(sorted(self._files.saved | found.files)),
+        )
+
+    def _failed(self, error: BaseException) -> OutcomeRecord:
+        outcome = Outcome.out_of_memory if isinstance(error, MemoryError) else Outcome.failed
+        return OutcomeRecord(
+            job=self._task.job, attempt=self._task.attempt, outcome=outcome, failure=describe(error)
+        )
+
+
+def describe(error: BaseException) -> Failure:
+    """An exception as people want to read it: one line, the innermost frame of their own code, the traceback."""
+    trace = _without_engine(error.__traceback__)
+    text = "".join(traceback.format_exception(type(error), error, trace))
+    return Failure(
+        error=_one_line(error),
+        where=_where(trace),
+        traceback=text if len(text) <= LONGEST_TRACEBACK else f"…{text[-LONGEST_TRACEBACK:]}",
+        host=socket.gethostname(),
+    )
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f"the job called sys.exit({error.code!r})"
+    if isinstance(error, MemoryError):
+        return "MemoryError: the job could not get more memory"
+    text = " ".join(str(error).split())
+    name = type(error).__name__
+    return f"{name}: {text}" if text else name
+
+
+_ENGINE = str(Path(moil.__file__).parent)
+
+
+def _without_engine(trace: TracebackType | None) -> TracebackType | None:
+    """Drop the engine's own frames from the top; what the user wrote comes first."""
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_ENGINE):
+        trace = trace.tb_next
+    return trace
+
+
+def _where(trace: TracebackType | None) -> str:
+    found = ""
+    for frame, line in traceback.walk_tb(trace):
+        if _is_users(frame):
+            found = f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_qualname}"
+    return found
+
+
+def _is_users(frame: FrameType) -> bool:
+    file = frame.f_code.co_filename
+    return not file.startswith(_NOT_USERS) and "/site-packages/" not in file
+
+
+_NOT_USERS = ("<frozen", _ENGINE, sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))

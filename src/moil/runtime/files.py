@@ -1,0 +1,165 @@
+"""Files of an attempt: into the job store by content, out of it as read-only local copies.
+
+An object ``files/<sha256>`` is the content of a file (``.x`` if it may be executed: a hard link cannot change that),
+``files/<sha256>.dir`` a listing of a directory, whose files are objects of their own. Copies come to the machine's cache
+once and from there into each attempt's directory, by hard link where the file system lets us.
+
+STORED FORMAT: the keys, and the listing ({"v": 1, "entries": [[path, kind, target]]}).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from moil.authoring.file import File
+from moil.errors import DamagedError, FileError
+from moil.ports.job_store import JobStore
+
+LISTING = 1
+_CHUNK = 1 << 20
+
+
+class FileAccess:
+    """Saves and fetches the files of one attempt. `cache` is shared by the attempts on this machine, `local` is not."""
+
+    def __init__(self, store: JobStore, cache: Path, local: Path) -> None:
+        self._store, self._cache, self._local = store, cache, local
+        self._fetched: dict[tuple[str, str], Path] = {}
+        #: Digests of all that was saved, listings and their parts.
+        self.saved: set[str] = set()
+
+    def save(self, path: Path) -> File:
+        """Store the content as it is now. Raises FileError, StoreError."""
+        try:
+            if path.is_dir():
+                return self._save_tree(path)
+            digest, size = self._save_file(path)
+        except OSError as error:
+            raise FileError(f"cannot save {path}: {error.strerror or error}") from error
+        return File.stored(path.name, digest, size, path=None)
+
+    def _save_file(self, path: Path) -> tuple[str, int]:
+        mode = os.stat(path).st_mode
+        if not stat.S_ISREG(mode):
+            raise FileError(f"cannot save {path}: it is neither a file nor a directory")
+        content, size = file_digest(path)
+        digest = content + (File.EXECUTABLE if mode & 0o100 else "")
+        self._store.upload(f"files/{digest}", path)
+        self.saved.add(digest)
+        return digest, size
+
+    def _save_tree(self, root: Path) -> File:
+        entries, total = [], 0
+        for path in _walk(root):
+            name = path.relative_to(root).as_posix()
+            if path.is_symlink() and not path.is_dir():
+                entries.append((name, "link", _inner_link(root, path)))
+            elif path.is_dir():
+                entries.append((name, "dir", ""))
+            else:
+                digest, size = self._save_file(path)
+                entries.append((name, "file", digest))
+                total += size
+        listing = json.dumps({"v": LISTING, "entries": entries}).encode()
+        digest = hashlib.sha256(listing).hexdigest() + File.DIRECTORY
+        self._store.put(f"files/{digest}", listing)
+        self.saved.add(digest)
+        return File.stored(root.name, digest, total)
+
+    def fetch(self, file: File) -> Path:
+        """A local copy under the file's own name. Raises FileError, StoreError, DamagedError."""
+        assert file.digest is not None
+        known = self._fetched.get((file.digest, file.name))
+        if known is not None:
+            return known
+        target = self._local / file.digest[:16] / file.name
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not target.exists():
+                self._place(file.digest, target)
+        except OSError as error:
+            raise FileError(f"cannot make a local copy of {file.name} at {target}: {error.strerror or error}") from error
+        self._fetched[file.digest, file.name] = target
+        return target
+
+    def _place(self, digest: str, target: Path) -> None:
+        if digest.endswith(File.DIRECTORY):
+            self._place_tree(digest, target)
+            return
+        cached = self._cached(digest)
+        try:
+            os.link(cached, target)
+        except OSError:
+            shutil.copyfile(cached, target)
+            shutil.copymode(cached, target)
+
+    def _place_tree(self, digest: str, target: Path) -> None:
+        data = self._store.get(f"files/{digest}")
+        if hashlib.sha256(data).hexdigest() != digest.removesuffix(File.DIRECTORY):
+            raise DamagedError(f"object files/{digest} of the job store is damaged: its content does not match its name")
+        target.mkdir()
+        for name, kind, what in json.loads(data)["entries"]:
+            place = target / name
+            if kind == "dir":
+                place.mkdir(parents=True, exist_ok=True)
+            elif kind == "link":
+                place.symlink_to(what)
+            else:
+                place.parent.mkdir(parents=True, exist_ok=True)
+                self._place(what, place)
+
+    def _cached(self, digest: str) -> Path:
+        """The machine's copy; several attempts may fetch it at once, and the last one's rename changes nothing."""
+        cached = self._cache / digest
+        if not cached.exists():
+            self._cache.mkdir(parents=True, exist_ok=True)
+            staged = self._cache / f".{digest}.{os.getpid()}"
+            staged.unlink(missing_ok=True)
+            self._store.download(f"files/{digest}", staged)
+            with contextlib.suppress(FileNotFoundError):
+                staged.replace(cached)
+        return cached
+
+
+def file_digest(path: Path) -> tuple[str, int]:
+    """SHA-256 and size of a file's content."""
+    digest, size = hashlib.sha256(), 0
+    with path.open("rb") as source:
+        while chunk := source.read(_CHUNK):
+            digest.update(chunk)
+            size += len(chunk)
+    return digest.hexdigest(), size
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    """All below a directory, in an order that does not depend on the file system; links are not followed."""
+    for name in sorted(os.listdir(root)):
+        path = root / name
+        yield path
+        if path.is_dir() and not path.is_symlink():
+            yield from _walk(path)
+
+
+def _inner_link(root: Path, path: Path) -> str:
+    target = os.readlink(path)
+    inside = os.path.normpath(os.path.join(os.path.dirname(path.relative_to(root)), target))
+    if os.path.isabs(target) or inside.startswith(".."):
+        raise FileError(f"cannot save {root}: its link {path.relative_to(root)} leads out of it, to {target}")
+    return target
+
+
+def referenced(store: JobStore, digests: set[str]) -> set[str]:
+    """The digests and, for directories, those of all the files in them."""
+    found = set(digests)
+    for digest in digests:
+        if digest.endswith(File.DIRECTORY):
+            entries = json.loads(store.get(f"files/{digest}"))["entries"]
+            found.update(what for _, kind, what in entries if kind == "file")
+    return found

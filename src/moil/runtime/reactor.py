@@ -1,0 +1,65 @@
+"""The real reactor and the real clock."""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import socket
+import time
+from collections.abc import Callable
+
+from moil.ports.clock import Clock
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()
+
+
+class SelectorReactor:
+    """Waits with the operating system's best selector; `wake` is a byte in a socket."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._selector = selectors.DefaultSelector()
+        self._woken, self._waker = socket.socketpair()
+        self._woken.setblocking(False)
+        self._waker.setblocking(False)
+        self._awake = False
+        self.add_reader(self._woken.fileno(), self._drain)
+
+    def add_reader(self, fd: int, callback: Callable[[], None]) -> None:
+        """Call `callback` whenever `fd` is readable."""
+        self._selector.register(fd, selectors.EVENT_READ, callback)
+
+    def remove_reader(self, fd: int) -> None:
+        """Stop watching `fd`."""
+        with contextlib.suppress(KeyError):
+            self._selector.unregister(fd)
+
+    def wake(self) -> None:
+        """End the present or the next `wait`."""
+        if not self._awake:
+            self._awake = True
+            with contextlib.suppress(BlockingIOError):
+                self._waker.send(b"\0")
+
+    def wait(self, until: float | None) -> None:
+        """Run callbacks until something happened or the time has come."""
+        timeout = None if until is None else max(0.0, until - self._clock.now())
+        for key, _ in self._selector.select(timeout):
+            key.data()
+
+    def close(self) -> None:
+        """Let go of the descriptors."""
+        self._selector.close()
+        self._woken.close()
+        self._waker.close()
+
+    def _drain(self) -> None:
+        self._awake = False
+        with contextlib.suppress(BlockingIOError):
+            self._woken.recv(4096)

@@ -1,0 +1,162 @@
+"""The process from which a machine's supervisors are forked: a fresh interpreter that has imported the user's modules.
+
+It is fresh, and not a fork of the leader, so that a job on a laptop sees what it would see on a cluster: the program's
+modules, and nothing that the guarded block has set up. When importing the user's modules fails, or leaves threads
+behind (a fork of a process with threads may hang), every job imports them for itself, in its own process; there the
+error belongs to the job that meets it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import select
+import shutil
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from moil.core import wire
+from moil.errors import MoilError
+from moil.ports.job_store import JobStore
+from moil.runtime import deferred, entry, job_process, processes
+from moil.runtime.supervisor import House, Supervisor, run_deferred
+
+
+PATIENCE = 5.0
+"""Seconds that supervisors get to clean up when the leader is gone."""
+
+
+class Zygote:
+    """Forks supervisors on demand, each on a socket that comes with the order."""
+
+    def __init__(self, channel: socket.socket, open_store: Callable[[str], JobStore]) -> None:
+        self._channel, self._open_store = channel, open_store
+        self._slots = 0
+        self._supervisors: set[int] = set()
+
+    def serve(self) -> None:
+        """Until the leader is gone."""
+        processes.become_subreaper()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        payload, _ = self._receive()
+        header, _ = wire.unpack(payload)
+        house = self._settle(header)
+        threads = threading.active_count() - 1
+        self._channel.send(wire.frame(wire.READY, wire.pack({"threads": threads})))
+        if threads:
+            return
+        try:
+            while True:
+                payload, sockets = self._receive()
+                for one in sockets:
+                    self._fork(socket.socket(fileno=one), house)
+                if not sockets:
+                    self._sweep(house, wire.unpack(payload)[0]["directories"])
+        except (EOFError, ConnectionResetError):
+            self._let_supervisors_end()
+            processes.kill_children()
+
+    def _let_supervisors_end(self) -> None:
+        """Their sockets are closed too: each ends its job, and runs what that deferred."""
+        patience = time.monotonic() + PATIENCE
+        with contextlib.suppress(ChildProcessError):
+            while self._supervisors and time.monotonic() < patience:
+                ended, _ = os.waitpid(-1, os.WNOHANG)
+                self._supervisors.discard(ended)
+                if not ended:
+                    time.sleep(0.005)
+
+    def _receive(self) -> tuple[bytes, list[int]]:
+        """One message and the sockets that came with it. Reaps supervisors that have ended meanwhile."""
+        poll = select.poll()
+        poll.register(self._channel, select.POLLIN)
+        while not poll.poll(1000):
+            self._end_orphans()
+        data, sockets, _, _ = socket.recv_fds(self._channel, 1 << 18, 16)
+        if not data:
+            raise EOFError
+        return next(iter(wire.FrameReader().feed(data)))[1], list(sockets)
+
+    def _end_orphans(self) -> None:
+        """What a supervisor left behind that was itself killed."""
+        with contextlib.suppress(ChildProcessError):
+            while (pid := os.waitpid(-1, os.WNOHANG)[0]) != 0:
+                self._supervisors.discard(pid)
+        for child in processes.children(os.getpid()):
+            if child not in self._supervisors:
+                processes.kill_tree(child)
+
+    def _settle(self, header: dict[str, Any]) -> House:
+        program = entry.from_header(header["entry"])
+        sys.path[:] = program.path
+        sys.argv[:] = program.argv or [""]
+        os.environ.update(header["env"])
+        modules = header["modules"]
+
+        def load() -> None:
+            entry.load(program)
+            for name in modules:
+                importlib.import_module(name)
+
+        house = House(
+            store=self._open_store(header["store"]),
+            work=Path(header["work"]),
+            load=_warm(load) if header["preload"] else load,
+            log_limit=header["log_limit"],
+            host=socket.gethostname(),
+        )
+        job_process.freeze()
+        return house
+
+    def _sweep(self, house: House, directories: Sequence[str]) -> None:
+        """Clean up after attempts whose supervisor died: end their processes, run their deferred calls."""
+        self._end_orphans()
+        for directory in map(Path, directories):
+            if deferred.pending(directory / "deferred"):
+                with (house.work / "deferred.log").open("ab") as log:
+                    run_deferred(directory / "deferred", house.load, log.fileno())
+            shutil.rmtree(directory, ignore_errors=True)
+
+    def _fork(self, channel: socket.socket, house: House) -> None:
+        self._slots += 1
+        pid = os.fork()
+        if pid == 0:
+            self._channel.close()
+            code = 1
+            try:
+                Supervisor(channel, house, self._slots).serve()
+                code = 0
+            except Exception as error:
+                print(f"moil: a supervisor failed: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            finally:
+                os._exit(code)
+        self._supervisors.add(pid)
+        channel.close()
+
+
+def _warm(load: Callable[[], None]) -> Callable[[], None]:
+    """Load now; the result is what each job calls, and does nothing if that went well."""
+    try:
+        load()
+    except (Exception, SystemExit):
+        return load
+    return _nothing
+
+
+def _nothing() -> None:
+    """All is loaded."""
+
+
+def connect(descriptor: int) -> socket.socket:
+    """The socket that the leader left open for this process. Raises MoilError."""
+    try:
+        return socket.socket(fileno=descriptor)
+    except OSError as error:
+        raise MoilError("this process is started by Moil's leader, not by hand") from error

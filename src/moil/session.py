@@ -1,0 +1,358 @@
+"""One run, from its first call to its value: opens what a leader needs, and puts everything away again.
+
+This is part of the composition root: it knows the store, the batch system, the work directory and the observers, so
+that none of them need know another.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import datetime as dt
+import json
+import os
+import random
+import shlex
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import moil
+from moil import plugins, workdir
+from moil.authoring.context import Callee
+from moil.authoring.file import File
+from moil.core.events import RunStarted
+from moil.core.records import Call, Stored
+from moil.core.requirements import excess, parse_size
+from moil.core.workflow import Workflow
+from moil.errors import Interrupted, NoSuchKey, RequirementError, UsageError, WorkflowFailed
+from moil.options import to_policy
+from moil.ports.batch_system import BatchSystem
+from moil.ports.job_store import DurableStore
+from moil.ports.observer import Observer
+from moil.runtime import codec, entry, files, journal, report, status, values
+from moil.runtime.leader import Leader, World
+from moil.runtime.reactor import SelectorReactor, SystemClock
+from moil.settings import EngineSettings
+from moil.worker import BOOT
+
+RUNS = Path("moil-runs")
+RECORD = "run.json"
+RECORD_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """What to run, and how."""
+
+    callee: Callee
+    args: Sequence[Any] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    settings: EngineSettings
+    #: The words that start this program again; ``--job-store … --restart`` is added to them.
+    command: Sequence[str] = ()
+    observers: Callable[[DurableStore], Sequence[Observer]] = lambda store: ()
+    say: Callable[[str], None] = lambda text: None
+    program: entry.Entry | None = None
+
+
+class Session:
+    """A run in this process."""
+
+    def __init__(self, start: Start) -> None:
+        self._start = start
+        self._settings = start.settings
+        self._clock = SystemClock()
+        self._own_store = start.settings.job_store is None
+        self._ended = False
+
+    def run(self) -> Any:
+        """The workflow's value. Raises WorkflowFailed, Interrupted, and every error of set-up."""
+        with contextlib.ExitStack() as stack:
+            store = self._open_store()
+            stack.callback(store.close)
+            self._store = store
+            run_id = self._run_id(store)
+            work = workdir.prepare(self._settings.work_dir, run_id, force=self._settings.force_work_dir)
+            stack.callback(self._remove_work, work)
+            reactor = SelectorReactor(self._clock)
+            stack.callback(reactor.close)
+            batch = self._open_batch(reactor, work)
+            stack.callback(batch.close)
+            world = World(store=store, batch=batch, reactor=reactor, clock=self._clock, header=self._header())
+            return self._lead(world, work)
+
+    # -- setting up ----------------------------------------------------------------------------------------------
+
+    def _open_store(self) -> DurableStore:
+        locator = self._settings.job_store
+        if locator is None:
+            if self._settings.restart:
+                raise UsageError("--restart needs --job-store: name the run that is to be resumed")
+            return self._new_store(str(_fresh_locator(self._start.callee.name)))
+        if self._settings.restart:
+            return self._existing_store(locator)
+        if _is_used(locator):
+            again = shlex.join(_resume_command(self._start.command, locator))
+            raise UsageError(
+                f"job store {locator} already holds a run; resume it with --restart ({again}), "
+                f"or remove it with: moil clean {shlex.quote(locator)}"
+            )
+        return self._new_store(locator)
+
+    def _new_store(self, locator: str) -> DurableStore:
+        store = plugins.open_store(locator, create=True)
+        run_id = f"{dt.datetime.now():%Y%m%d-%H%M%S}-{random.SystemRandom().randrange(16**8):08x}"
+        record = {
+            "format": RECORD_FORMAT,
+            "id": run_id,
+            "name": self._start.callee.name,
+            "command": list(self._start.command),
+            "moil": moil.__version__,
+            "python": sys.version.split()[0],
+        }
+        store.put(RECORD, json.dumps(record, indent=1).encode())
+        self._start.say(f"run {self._start.callee.name} is kept in {store.locator}")
+        return store
+
+    def _existing_store(self, locator: str) -> DurableStore:
+        if not _is_used(locator):
+            raise UsageError(f"job store {locator} holds no run that could be resumed; start one without --restart")
+        return plugins.open_store(locator)
+
+    def _run_id(self, store: DurableStore) -> str:
+        try:
+            record = json.loads(store.get(RECORD))
+        except NoSuchKey:
+            raise UsageError(f"job store {store.locator} holds no run; remove it with: moil clean {store.locator}") from None
+        if record["format"] != RECORD_FORMAT:
+            raise UsageError(f"the run in {store.locator} was started by Moil {record['moil']}; resume it with that version")
+        run_id: str = record["id"]
+        return run_id
+
+    def _open_batch(self, reactor: SelectorReactor, work: Path) -> BatchSystem:
+        program = self._start.program or entry.find()
+        site = plugins.Site(
+            settings=self._settings,
+            reactor=reactor,
+            command=_worker_command(self._settings.worker_python),
+            env={**os.environ, **_variables(self._settings.env)},
+            header={
+                "entry": program.header(),
+                "modules": _modules_of(self._start.callee),
+                "store": self._store.locator,
+                "work": str(work),
+                "log_limit": parse_size(self._settings.max_log_size, "max-log-size"),
+                "isolation": self._settings.isolation,
+                "env": {},
+                "sweep": [str(one) for one in workdir.leftovers(work)],
+            },
+            work=work,
+        )
+        return plugins.open_batch_system(self._settings.batch_system, site)
+
+    def _header(self) -> journal.Header:
+        return journal.Header(host=socket.gethostname(), pid=os.getpid(), at=self._clock.now())
+
+    # -- running -------------------------------------------------------------------------------------------------
+
+    def _lead(self, world: World, work: Path) -> Any:
+        log = world.store.open_journal([journal.encode_header(world.header)])
+        replayed = journal.replay(log.replay())
+        fresh = not replayed.workflow.graph.jobs
+        collect_garbage(world.store, replayed)
+        first = self._first_event(world, work, fresh=fresh)
+        writer = status.StatusWriter(world.store, replayed.summary, replayed.workflow, self._clock)
+        observers = [writer, *self._start.observers(world.store)]
+        leader = Leader(world, replayed, log, observers)
+        try:
+            with _interruptible(leader):
+                leader.run(first)
+            return self._value(leader, world, work)
+        except Interrupted as error:
+            writer.end_state = "interrupted"
+            raise self._interrupted(error) from None
+        finally:
+            self._close(leader, replayed)
+
+    def _first_event(self, world: World, work: Path, *, fresh: bool) -> RunStarted:
+        policy = to_policy(self._settings, world.batch.ceiling)
+        at = self._clock.now()
+        if not fresh:
+            return RunStarted(at=at, policy=policy)
+        access = files.FileAccess(world.store, work / "cache", work / "files")
+        encoder = codec.Encoder(self, lambda file: access.save(_required(file)))
+        callee = self._start.callee
+        data, found = encoder.dumps((callee, tuple(self._start.args), dict(self._start.kwargs)))
+        asked = dict(callee.settings.request)
+        call = Call(
+            name=callee.name,
+            task=codec.place(data, world.store),
+            request=values.plain_request(asked, callee.name),
+            retries=callee.settings.retries,
+            checkpoint=callee.settings.checkpoint,
+        )
+        too_much = excess(call.request, policy.ceiling)
+        if too_much:
+            raise RequirementError(f"job {callee.name} asks for {too_much}: lower it, or run where there is more")
+        return RunStarted(at=at, policy=policy, root=call, files=tuple(sorted(found.files | access.saved)))
+
+    def _value(self, leader: Leader, world: World, work: Path) -> Any:
+        workflow = leader.workflow
+        if workflow.failed:
+            text = report.failure_report(workflow, world.store, world.store.locator, self.resume())
+            raise WorkflowFailed(report.headline(workflow), report=text)
+        entry.alias_main()
+        stored = values.collect(workflow, [workflow.root])
+        make_file = Results(world.store).make_file
+        return codec.resolver(workflow.root.id, stored, leader.read, make_file)(0, ())
+
+    def _close(self, leader: Leader, replayed: journal.Replayed) -> None:
+        workflow = leader.workflow
+        self._ended = workflow.finished
+        with contextlib.suppress(moil.MoilError) if sys.exc_info()[0] else contextlib.nullcontext():
+            leader.close()
+            if self._to_be_removed(workflow):
+                self._remove_store()
+            elif workflow.finished:
+                collect_garbage(self._store, replayed)
+
+    def _to_be_removed(self, workflow: Workflow) -> bool:
+        if not workflow.finished:
+            return False
+        when = self._settings.clean
+        return when == "always" or when == ("on-error" if workflow.failed else "on-success")
+
+    def _remove_store(self) -> None:
+        self._store.destroy()
+        if self._own_store:
+            with contextlib.suppress(OSError):
+                RUNS.rmdir()
+
+    def _remove_work(self, work: Path) -> None:
+        workdir.remove(work)
+
+    def resume(self) -> list[str]:
+        """The words that resume this run."""
+        return _resume_command(self._start.command, self._store.locator)
+
+    def _interrupted(self, error: Interrupted) -> Interrupted:
+        command = self.resume()
+        how = f"resume with: {shlex.join(command)}" if command else f"resume it with restart=True, {self._store.locator}"
+        return Interrupted(f"{error}; what is done is kept; {how}")
+
+
+def collect_garbage(store: DurableStore, replayed: journal.Replayed) -> None:
+    """Remove what attempts have stored that never committed. Only while nothing runs."""
+    kept = {f"files/{digest}" for digest in files.referenced(store, replayed.summary.files)}
+    for job in replayed.workflow.graph.jobs.values():
+        kept.update(data.key for data in (job.call.task, job.value) if isinstance(data, Stored))
+    store.delete([key for prefix in ("files/", "values/") for key in store.keys(prefix) if key not in kept])
+
+
+class Results:
+    """Local copies of the files in a run's value, which outlive its job store; removed when this process ends."""
+
+    def __init__(self, store: DurableStore) -> None:
+        self._store = store
+        self._access: files.FileAccess | None = None
+
+    def make_file(self, name: str, digest: str, size: int) -> File:
+        """The file, at home."""
+        if self._access is None:
+            home = Path(tempfile.mkdtemp(prefix="moil-results-"))
+            atexit.register(shutil.rmtree, home, ignore_errors=True)
+            self._access = files.FileAccess(self._store, home / "cache", home)
+        return File.stored(name, digest, size, self._access.fetch(File.stored(name, digest, size)))
+
+
+@contextlib.contextmanager
+def _interruptible(leader: Leader) -> Iterator[None]:
+    """The first Ctrl-C (or SIGTERM) ends the run in good order, the second at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+        leader.interrupt(f"stopped by {signal.Signals(number).name}")
+
+    asked: list[int] = []
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _fresh_locator(name: str) -> Path:
+    stamp = f"{dt.datetime.now():%Y%m%d-%H%M%S}"
+    suffix = f"{random.SystemRandom().randrange(16**4):04x}"
+    return RUNS.absolute() / f"{name}-{stamp}-{suffix}"
+
+
+def _is_used(locator: str) -> bool:
+    path = Path(locator.removeprefix("file://"))
+    return "://" in locator.removeprefix("file://") or path.exists() and any(path.iterdir())
+
+
+def _resume_command(command: Sequence[str], locator: str) -> list[str]:
+    if not command:
+        return []
+    words = list(command)
+    if "--restart" not in words:
+        words.append("--restart")
+    if not any(word == "--job-store" or word.startswith("--job-store=") for word in words):
+        words += ["--job-store", locator]
+    return words
+
+
+def _worker_command(python: str | None) -> list[str]:
+    if python is None:
+        python = sys.executable
+    elif shutil.which(python) is None:
+        raise UsageError(f"--worker-python {python}: no such program; give the path of a Python interpreter")
+    engine = str(Path(moil.__file__).parent.parent)
+    return [python, "-P", *_interpreter_flags(), "-c", BOOT, engine]
+
+
+def _interpreter_flags() -> list[str]:
+    """Warnings and -X options of this interpreter, for those it starts."""
+    flags = [f"-W{one}" for one in sys.warnoptions]
+    flags += [f"-X{name}" if value is True else f"-X{name}={value}" for name, value in sys._xoptions.items()]
+    return [one for one in flags if not one.startswith("-Ximporttime")]
+
+
+def _variables(given: Sequence[str]) -> dict[str, str]:
+    found = {}
+    for one in given:
+        name, separator, value = one.partition("=")
+        if separator:
+            found[name] = value
+        elif name in os.environ:
+            found[name] = os.environ[name]
+        else:
+            raise UsageError(f"--env {name}: the variable is not set here; give it a value: --env {name}=…")
+    return found
+
+
+def _modules_of(callee: Callee) -> list[str]:
+    module = getattr(callee.fn, "__module__", None)
+    return [module] if module and module not in ("__main__", entry.PRIVATE_NAME) and module in sys.modules else []
+
+
+def _required(file: File) -> Path:
+    file.require()
+    return file.path()
+

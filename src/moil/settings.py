@@ -1,0 +1,489 @@
+"""Settings: what they are, and where each one's value comes from.
+
+A settings class is a frozen dataclass. Every field is a `setting(...)`, whose metadata is all there is to know about
+it: help, group, choices, Toil's spellings. From these come the flag ``--retries``, the variable ``MOIL_RETRIES`` and the
+key ``retries`` of ``[tool.moil]``. A class with a `prefix` of its own, as an adapter's has, gets ``--slurm-partition``,
+``MOIL_SLURM_PARTITION`` and ``partition`` in ``[tool.moil.slurm]``:
+
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class SlurmSettings:
+        prefix: ClassVar[str] = "slurm"
+        partition: str | None = setting(None, help="submit to this partition", toil="--slurmPartition")
+
+`resolve` asks the places in this order, and the first that knows a setting wins whole (nothing is merged): what was
+given by flag or argument, ``MOIL_*`` variables, ``[tool.moil]`` of the nearest pyproject.toml, moil.toml in the user's
+configuration directory, the default. It returns with every value the place that it came from.
+
+Values are kept in the user's words: a size stays ``"4 GiB"``. This module is below the one that knows units, so it only
+knows their names, and whoever calls `resolve` hands in the `Units` that judge them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import os
+import re
+import shlex
+import tomllib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import MappingProxyType, UnionType
+from typing import Any, Literal, TypeAlias, TypedDict, TypeVar, Union, Unpack, cast, get_args, get_origin, get_type_hints
+
+from moil.errors import UsageError
+
+S = TypeVar("S")
+
+Units: TypeAlias = Mapping[str, Callable[[object, str], object]]
+"""By the name of a unit, what judges a value: called with the value and a name for it, it raises UsageError."""
+
+Level: TypeAlias = Literal["debug", "info", "warning", "error", "critical", "off"]
+
+NO_UNITS: Units = MappingProxyType({})
+
+_WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+_WHOLE = re.compile(r"\s*[+-]?\d+\s*")
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_METAVARS = {"size": "SIZE", "duration": "TIME", "cores": "N", "int": "N"}
+_TOIL_WORDS = {"single_machine": "local", "singlemachine": "local", "trace": "debug"}
+
+
+class Details(TypedDict, total=False):
+    """What the metadata of a setting may hold."""
+
+    help: str
+    #: The heading that it stands under in ``--help``, and all that follow it up to the next heading.
+    group: str
+    #: What stands for its value in ``--help``.
+    metavar: str
+    #: The only values allowed; from the annotation where that is a `Literal`.
+    choices: tuple[str, ...]
+    #: Toil's options of the same meaning, with blanks between: ``--retryCount``; ``--logDebug=debug`` takes no value.
+    toil: str
+    #: The name of the unit that judges it; its value is then kept as it was written.
+    unit: str
+    #: The least number allowed.
+    minimum: float
+    #: Turns other spellings of a value into ours; a ValueError ("is not …") refuses it.
+    translate: Callable[[Any], Any]
+
+
+def setting(default: Any, /, **details: Unpack[Details]) -> Any:
+    """A field of a settings class."""
+    return field(default=default, metadata=dict(details))
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A value as it was written, and where."""
+
+    value: object
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One setting, and what it is called in every place where it can be given."""
+
+    name: str
+    prefix: str
+    group: str
+    kind: type
+    optional: bool
+    many: bool
+    choices: tuple[str, ...]
+    default: Any
+    details: Details
+
+    @property
+    def key(self) -> str:
+        """Its name among all settings: ``retries``, ``slurm_partition``."""
+        return f"{self.prefix}_{self.name}" if self.prefix else self.name
+
+    @property
+    def spelling(self) -> str:
+        """The key as people read it: ``slurm-partition``."""
+        return self.key.replace("_", "-")
+
+    @property
+    def flag(self) -> str:
+        """``--slurm-partition``."""
+        return f"--{self.spelling}"
+
+    @property
+    def variable(self) -> str:
+        """``MOIL_SLURM_PARTITION``."""
+        return f"MOIL_{self.key.upper()}"
+
+    @property
+    def metavar(self) -> str:
+        """What stands for its value."""
+        choices = "{" + ",".join(self.choices) + "}" if self.choices else ""
+        usual = _METAVARS.get(self.details.get("unit", self.kind.__name__), self.name.rpartition("_")[2].upper())
+        return self.details.get("metavar") or choices or usual
+
+
+def settings_of(*classes: type[Any]) -> Iterator[Setting]:
+    """Every setting of these settings classes, in the order they were written."""
+    for cls in classes:
+        hints = get_type_hints(cls)
+        prefix = str(getattr(cls, "prefix", "")).replace("-", "_")
+        group = f"{prefix or 'engine'} options"
+        for one in fields(cls):
+            details = cast("Details", dict(one.metadata))
+            group = details.get("group", group)
+            kind, optional, many, choices = _taken_apart(hints[one.name], f"{cls.__name__}.{one.name}")
+            yield Setting(
+                name=one.name,
+                prefix=prefix,
+                group=group,
+                kind=kind,
+                optional=optional,
+                many=many,
+                choices=details.get("choices", choices),
+                default=one.default,
+                details=details,
+            )
+
+
+def _taken_apart(hint: Any, where: str) -> tuple[type, bool, bool, tuple[str, ...]]:
+    parts = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    kinds = [part for part in parts if part is not type(None)]
+    optional = len(kinds) < len(parts)
+    many = get_origin(kinds[0]) is tuple
+    kind: Any = get_args(kinds[0])[0] if many else kinds[0]
+    if get_origin(kind) is Literal:
+        return str, optional, many, get_args(kind)
+    if kind not in (bool, int, float, str, Path):
+        raise TypeError(f"{where}: a setting cannot be a {hint}")
+    return kind, optional, many, ()
+
+
+def read(one: Setting, value: object, units: Units = NO_UNITS) -> Any:
+    """The value of a setting from what was written; the UsageError says what is wrong with it, but not where it is."""
+    try:
+        if one.many:
+            return tuple(_single(one, item, units) for item in _items(value))
+        return _single(one, value, units)
+    except ValueError as complaint:
+        raise UsageError(f"{one.spelling}={value!r} {complaint}") from None
+
+
+def _items(value: object) -> Iterable[object]:
+    if isinstance(value, str):
+        return shlex.split(value)
+    if isinstance(value, Mapping):
+        return [f"{name}={text}" for name, text in value.items()]
+    if isinstance(value, list | tuple):
+        return value
+    raise ValueError("is not a list")
+
+
+def _single(one: Setting, value: object, units: Units) -> Any:
+    if "translate" in one.details:
+        value = one.details["translate"](value)
+    if one.optional and (value is None or (value == "none" and ("unit" in one.details or one.kind not in (str, Path)))):
+        return None
+    if "unit" in one.details:
+        return _judged(value, units.get(one.details["unit"]), one.spelling)
+    if one.choices:
+        return _choice(value, one.choices)
+    found = _READERS[one.kind](value)
+    if "minimum" in one.details and found < one.details["minimum"]:
+        raise ValueError(f"is less than {one.details['minimum']:g}")
+    return found
+
+
+def _judged(value: object, judge: Callable[[object, str], object] | None, name: str) -> object:
+    if judge:
+        judge(value, name)
+    return value
+
+
+def _choice(value: object, choices: tuple[str, ...]) -> str:
+    for candidate in (value, _HUMP.sub("-", value).lower()) if isinstance(value, str) else ():
+        if candidate in choices:
+            return candidate
+    raise ValueError(f"is none of {', '.join(choices)}{nearest(str(value), choices)}")
+
+
+def _switch(value: object) -> bool:
+    found = _WORDS.get(value.strip().lower()) if isinstance(value, str) else value
+    if isinstance(found, bool):
+        return found
+    raise ValueError("is neither true nor false")
+
+
+def _whole(value: object) -> int:
+    found = int(value) if isinstance(value, str) and _WHOLE.fullmatch(value) else value
+    if isinstance(found, int) and not isinstance(found, bool):
+        return found
+    raise ValueError("is not a whole number")
+
+
+def _number(value: object) -> float:
+    with suppress(ValueError):
+        if isinstance(value, str | int | float) and not isinstance(value, bool) and math.isfinite(float(value)):
+            return float(value)
+    raise ValueError("is not a number")
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    raise ValueError("is not text")
+
+
+def _path(value: object) -> Path:
+    if isinstance(value, str | Path):
+        return Path(value).expanduser()
+    raise ValueError("is not a path")
+
+
+_READERS: dict[type, Callable[[object], Any]] = {bool: _switch, int: _whole, float: _number, str: _text, Path: _path}
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """``"; did you mean 'retries'?"`` if one of `names` is close to `name`, else nothing."""
+    close = difflib.get_close_matches(name, list(names), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The value of a setting, and the place that it came from."""
+
+    setting: Setting
+    value: Any
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """Settings with their provenance: ``resolved[EngineSettings].retries``, and `origins` for every field."""
+
+    origins: tuple[Origin, ...]
+    instances: Mapping[type[Any], Any]
+
+    def __getitem__(self, cls: type[S]) -> S:
+        """The settings of one class."""
+        return cast("S", self.instances[cls])
+
+
+def resolve(
+    *classes: type[Any],
+    given: Mapping[str, Given] = MappingProxyType({}),
+    environ: Mapping[str, str] | None = None,
+    directory: Path | None = None,
+    units: Units = NO_UNITS,
+    others: Collection[str] = (),
+) -> Resolved:
+    """The settings of `classes`, each value from the first place that has one.
+
+    The pyproject.toml is looked for in `directory` (the current one if None) and above it. A key that no setting has is
+    an error; `others` are the prefixes of further classes, whose tables may stand in the files but are not looked at.
+    """
+    environ = os.environ if environ is None else environ
+    known = {cls: list(settings_of(cls)) for cls in classes}
+    everything = [one for some in known.values() for one in some]
+    files = [_settings_in(file, everything, others) for file in _files(directory or Path.cwd(), environ)]
+    places = [given, _variables(everything, environ), *files]
+    origins = {cls: [_origin(one, places, units) for one in some] for cls, some in known.items()}
+    return Resolved(
+        origins=tuple(origin for some in origins.values() for origin in some),
+        instances={cls: cls(**{origin.setting.name: origin.value for origin in some}) for cls, some in origins.items()},
+    )
+
+
+def _origin(one: Setting, places: Iterable[Mapping[str, Given]], units: Units) -> Origin:
+    found = next((place[one.key] for place in places if one.key in place), None)
+    if found is None:
+        return Origin(one, one.default, "default")
+    try:
+        return Origin(one, read(one, found.value, units), found.source)
+    except UsageError as error:
+        raise UsageError(f"{found.source}: {error}") from None
+
+
+def _variables(known: Iterable[Setting], environ: Mapping[str, str]) -> dict[str, Given]:
+    return {one.key: Given(environ[one.variable], f"variable {one.variable}") for one in known if environ.get(one.variable)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """A table of a file: `names` lead to it."""
+
+    path: Path
+    names: tuple[str, ...]
+    table: Mapping[str, object]
+
+    def __str__(self) -> str:
+        return f"{self.path} [{'.'.join(self.names)}]" if self.names else str(self.path)
+
+    def inner(self, name: str) -> _Section:
+        table = self.table.get(name, {})
+        if not isinstance(table, dict):
+            raise UsageError(f"{self}: {name!r} is not a table of settings")
+        return _Section(self.path, (*self.names, name), cast("dict[str, object]", table))
+
+
+def _settings_in(
+    section: _Section, known: Collection[Setting], others: Collection[str], prefix: str = ""
+) -> dict[str, Given]:
+    keys = {_dashes(one.name): one.key for one in known if one.prefix == prefix}
+    tables = {_dashes(one.prefix): one.prefix for one in known if one.prefix and not prefix}
+    passed_over = set() if prefix else {_dashes(other) for other in others}
+    found: dict[str, Given] = {}
+    for name, value in section.table.items():
+        if _dashes(name) in keys:
+            key = keys[_dashes(name)]
+            if key in found:
+                raise UsageError(f"{section}: {name!r} is there twice, once with - and once with _")
+            found[key] = Given(value, str(section))
+        elif _dashes(name) in tables:
+            found |= _settings_in(section.inner(name), known, (), tables[_dashes(name)])
+        elif _dashes(name) not in passed_over:
+            close = nearest(_dashes(name), [*keys, *tables, *passed_over])
+            raise UsageError(f"{section}: there is no setting {name!r}{close}")
+    return found
+
+
+def _dashes(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _files(directory: Path, environ: Mapping[str, str]) -> Iterator[_Section]:
+    project = _nearest_project(directory.absolute())
+    if project:
+        yield _Section(project, (), _load(project)).inner("tool").inner("moil")
+    user = _user_file(environ)
+    if user:
+        yield _Section(user, (), _load(user))
+
+
+def _nearest_project(directory: Path) -> Path | None:
+    files = (folder / "pyproject.toml" for folder in (directory, *directory.parents))
+    return next((file for file in files if file.is_file()), None)
+
+
+def _user_file(environ: Mapping[str, str]) -> Path | None:
+    config, home = environ.get("XDG_CONFIG_HOME", ""), environ.get("HOME", "")
+    folder = Path(config) if Path(config).is_absolute() else Path(home, ".config") if home else None
+    file = folder / "moil.toml" if folder else None
+    return file if file and file.is_file() else None
+
+
+def _load(path: Path) -> dict[str, object]:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise UsageError(f"{path} is not valid TOML: {error}") from None
+
+
+def _toil_word(value: object) -> object:
+    return _TOIL_WORDS.get(value.lower(), value) if isinstance(value, str) else value
+
+
+def _locator(value: object) -> object:
+    return value.removeprefix("file:") if isinstance(value, str) and not value.startswith("file://") else value
+
+
+def _walltime(value: object) -> object:
+    return None if value in (0, "0") and not isinstance(value, bool) else value
+
+
+def _assignment(value: object) -> object:
+    if isinstance(value, str) and not value.partition("=")[0].strip():
+        raise ValueError("does not begin with the name of a variable")
+    return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """The settings of the engine itself; sizes and times are as the user wrote them."""
+
+    batch_system: str = setting(
+        "local", help="where jobs run", group="the run", metavar="NAME", toil="--batchSystem", translate=_toil_word
+    )
+    job_store: str | None = setting(
+        None,
+        help="where the run is kept: a directory, or s3://…, gs://…, az://…; without it, one under ./moil-runs/",
+        metavar="LOCATOR",
+        toil="--jobStore",
+        translate=_locator,
+    )
+    restart: bool = setting(False, help="resume the run that is in the job store")
+    clean: Literal["on-success", "always", "never", "on-error"] = setting(
+        "on-success", help="when to remove the job store at the end"
+    )
+    work_dir: Path | None = setting(  # noqa: RUF009
+        None,
+        help="a directory for temporary files, on every machine; never on a network, unless forced",
+        metavar="DIR",
+        toil="--workDir",
+    )
+    force_work_dir: bool = setting(False, help="use it even on a network file system")
+
+    default_cores: float | str = setting(
+        1.0,
+        help="cores of a job",
+        group="requirements of a job that states none, and the most for any job",
+        toil="--defaultCores",
+        unit="cores",
+    )
+    default_memory: int | str = setting("2 GiB", help="memory", toil="--defaultMemory", unit="size")
+    default_disk: int | str = setting("1 GiB", help="scratch space", toil="--defaultDisk", unit="size")
+    default_walltime: float | str | None = setting(
+        None,
+        help="how long an attempt may run, such as 90m; 0: for ever",
+        toil="--defaultWalltime",
+        unit="duration",
+        translate=_walltime,
+    )
+    max_cores: float | str | None = setting(None, help="the most cores", toil="--maxCores", unit="cores")
+    max_memory: int | str | None = setting(None, help="the most memory", toil="--maxMemory", unit="size")
+    max_disk: int | str | None = setting(None, help="the most scratch space", toil="--maxDisk", unit="size")
+    max_accelerators: int | None = setting(None, help="the most accelerators", minimum=0)
+    max_jobs: int | None = setting(None, help="the most jobs at a time", toil="--maxJobs", minimum=1)
+
+    retries: int = setting(1, help="how often to try a failed job again", group="failure", toil="--retryCount", minimum=0)
+    retry_backoff: float = setting(
+        1.0, help="seconds before the first new try", metavar="SECONDS", toil="--retryBackoffSeconds", minimum=0
+    )
+    fail_fast: bool = setting(False, help="stop at the first job that fails for good", toil="--stopOnFirstFailure=true")
+
+    log_level: Level = setting(  # noqa: RUF009
+        "info",
+        help="how much to say on standard error",
+        group="logs and results",
+        toil="--logLevel --logTrace=debug " + " ".join(f"--log{level.capitalize()}={level}" for level in get_args(Level)),
+        translate=_toil_word,
+    )
+    log_file: Path | None = setting(None, help="write the log here too", metavar="FILE", toil="--logFile")  # noqa: RUF009
+    max_log_size: int | str = setting(
+        "10 MiB", help="keep so much of what an attempt prints", toil="--maxLogFileSize", unit="size"
+    )
+    progress: bool = setting(True, help="show how far the run is", toil="--disableProgress=false")
+    output: str | None = setting(None, help="put the result here if it is a file", metavar="PATH")
+
+    env: tuple[str, ...] = setting(
+        (),
+        help="set a variable for every job, or pass on the one that is set here; may be given many times",
+        group="code and workers",
+        metavar="NAME[=VALUE]",
+        toil="--setEnv -e",
+        translate=_assignment,
+    )
+    isolation: Literal["job", "worker"] = setting("job", help="clean process each, or warm process for many")
+    deploy: Literal["auto", "live", "off"] = setting(
+        "auto",
+        help="send the workflow's code to the workers, let them read it where it lies, or trust that they have it",
+        toil="--disableAutoDeployment=off",
+    )
+    worker_python: str | None = setting(None, help="the Python of the workers", metavar="PYTHON")

@@ -1,0 +1,73 @@
+"""The directory for temporary files on this machine: private, local, and gone when the run is.
+
+STORED FORMAT: none; but a run that was killed is recognised by the name of its directory, which is its id.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tempfile
+from pathlib import Path
+
+from moil.errors import UsageError
+
+_NETWORK = frozenset(
+    "nfs nfs4 cifs smb3 smbfs lustre gpfs beegfs ceph glusterfs fuse.glusterfs fuse.sshfs afs 9p pvfs2 orangefs panfs".split()
+)
+
+
+def prepare(base: Path | None, run_id: str, *, force: bool) -> Path:
+    """Make (or find again) the run's directory below `base`. Raises UsageError naming the cure."""
+    root = (base or Path(tempfile.gettempdir())).absolute()
+    if not root.is_dir():
+        raise UsageError(f"work directory {root} does not exist; make it, or choose another with --work-dir")
+    kind = file_system(root)
+    if kind in _NETWORK and not force:
+        raise UsageError(
+            f"work directory {root} is on a network file system ({kind}), where temporary files are slow and locks lie; "
+            "choose a local one with --work-dir, or use --force-work-dir"
+        )
+    own = root / f"moil-{os.getuid()}"
+    try:
+        own.mkdir(mode=0o700, exist_ok=True)
+        found = own.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+            raise UsageError(f"{own} belongs to somebody else; choose another place with --work-dir")
+        own.chmod(0o700)
+        work = own / run_id
+        work.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"work directory {root} cannot be used: {error.strerror}; choose another with --work-dir") from error
+    return work
+
+
+def remove(work: Path) -> None:
+    """Remove the run's directory, and the user's if it was the last one in it."""
+    shutil.rmtree(work, ignore_errors=True)
+    try:
+        work.parent.rmdir()
+    except OSError:
+        return  # other runs are using it
+
+
+def leftovers(work: Path) -> list[Path]:
+    """Directories of attempts that nobody cleaned up."""
+    return [one for one in work.iterdir() if one.is_dir() and one.name.partition(".")[0].isdigit()]
+
+
+def file_system(path: Path) -> str:
+    """The type of the file system that holds `path`, as ``/proc/mounts`` names it; "" where there is no such file."""
+    best, kind = "", ""
+    real = os.path.realpath(path)
+    try:
+        lines = Path("/proc/mounts").read_text().splitlines()
+    except OSError:
+        return ""
+    for line in lines:
+        _, mount, found, *_ = line.split(" ")
+        mount = mount.encode().decode("unicode_escape")
+        if (real + "/").startswith(mount.rstrip("/") + "/") and len(mount) >= len(best):
+            best, kind = mount, found
+    return kind
