@@ -56,10 +56,17 @@ def publish(title: str, index: Index, files: tuple[File, File], report: Path) ->
 @moil.job(local=True)
 def main(source: Path = STANDARD_LIBRARY, limit: int | None = None, report: Path = Path("corpus-report")) -> str:
     """Index the Python modules under --source, or only the first --limit of them, and write a report into --report."""
-    title = f"Python {platform.python_version()} standard library" if source.samefile(STANDARD_LIBRARY) else source.resolve().name
+    title = title_of(source)
     measured = [measure(name, File.save(path)) for name, path in find_modules(source)[:limit]]
     index = merge_all(measured)
     return publish(title, index, write_report(title, index), report)
+
+
+def title_of(source: Path) -> str:
+    """What the report is about."""
+    if source.samefile(STANDARD_LIBRARY):
+        return f"Python {platform.python_version()} standard library"
+    return source.resolve().name
 
 
 def merge_all(parts: list[Index]) -> Index:

@@ -72,7 +72,6 @@ class Session:
         self._settings = start.settings
         self._clock = SystemClock()
         self._own_store = start.settings.job_store is None
-        self._ended = False
 
     def run(self) -> Any:
         """The workflow's value. Raises WorkflowFailed, Interrupted, and every error of set-up."""
@@ -181,7 +180,7 @@ class Session:
             writer.end_state = "interrupted"
             raise self._interrupted(error) from None
         finally:
-            self._close(leader, replayed)
+            self._close(leader, world.batch, replayed)
 
     def _first_event(self, world: World, work: Path, *, fresh: bool) -> RunStarted:
         policy = to_policy(self._settings, world.batch.ceiling)
@@ -215,9 +214,10 @@ class Session:
         make_file = Results(world.store).make_file
         return codec.resolver(workflow.root.id, stored, leader.read, make_file)(0, ())
 
-    def _close(self, leader: Leader, replayed: journal.Replayed) -> None:
+    def _close(self, leader: Leader, batch: BatchSystem, replayed: journal.Replayed) -> None:
+        """Workers first: they write to the store, which may be about to go."""
         workflow = leader.workflow
-        self._ended = workflow.finished
+        batch.close()
         with contextlib.suppress(moil.MoilError) if sys.exc_info()[0] else contextlib.nullcontext():
             leader.close()
             if self._to_be_removed(workflow):

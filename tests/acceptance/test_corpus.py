@@ -142,6 +142,7 @@ def check_printed(printed: str, figures: dict[str, Any], page: Path) -> None:
         assert rows[name] == f"{count:,}"
 
 
+@pytest.mark.slow
 def test_figures_of_the_first_modules_are_those_of_a_plain_loop(tmp_path: Path) -> None:
     check_against_plain_loop(tmp_path, "60")
 
@@ -168,6 +169,7 @@ ODD_MODULES = {
 }
 
 
+@pytest.mark.slow
 def test_odd_modules_are_counted_and_those_that_cannot_be_parsed_are_not_fatal(tmp_path: Path) -> None:
     for name, source in ODD_MODULES.items():
         file = tmp_path / "odd" / name
@@ -195,12 +197,14 @@ def test_odd_modules_are_counted_and_those_that_cannot_be_parsed_are_not_fatal(t
     assert "odd" in printed.splitlines()[0]
 
 
+@pytest.mark.slow
 def test_the_report_is_put_where_the_command_was_typed(tmp_path: Path) -> None:
     page = tmp_path / "corpus-report" / "report.html"
     assert corpus("--limit", "3", cwd=tmp_path).splitlines()[-1] == f"report: {page}"
     assert page.exists()
 
 
+@pytest.mark.slow
 def test_a_directory_without_modules_is_an_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "hollow").mkdir()
     done = python(CORPUS / "main.py", "--source", "hollow", cwd=tmp_path)
@@ -215,7 +219,12 @@ def test_the_law_a_run_returns_and_writes_what_plain_calls_do(tmp_path: Path) ->
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(CORPUS)])}
     report = str(tmp_path / "out")
     done = subprocess.run(
-        [sys.executable, "-c", call, report], cwd=tmp_path / "plain", env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", call, report],
+        cwd=tmp_path / "plain",
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     files = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     assert corpus("--limit", "20", "--report", report, cwd=tmp_path) == done.stdout

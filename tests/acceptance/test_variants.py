@@ -60,6 +60,7 @@ def test_variants_are_those_of_the_same_commands_by_hand(tmp_path: Path, lambda_
     assert found[-len(records) - 1].split("\t")[-1] == "lambda"
 
 
+@pytest.mark.slow
 def test_a_reference_that_is_none_fails_with_the_words_of_the_program(tmp_path: Path, lambda_reads: list[Path]) -> None:
     nonsense = tmp_path / "nonsense.fa"
     nonsense.write_text("this is no FASTA\n")
@@ -90,7 +91,7 @@ def test_a_program_that_fails_is_quoted(tools: dict[str, Any]) -> None:
 
 def test_of_a_talkative_program_only_the_end_is_quoted(tools: dict[str, Any]) -> None:
     with pytest.raises(Exception, match="line 999") as caught:
-        tools["run"](sys.executable, "-c", "import sys; [print('line', n, file=sys.stderr) for n in range(1000)]; sys.exit(1)")
+        tools["run"](sys.executable, "-c", "import sys; [print('line', n, file=sys.stderr) for n in range(1000)]; exit(1)")
     assert "line 980" in str(caught.value)
     assert "line 979" not in str(caught.value)
 

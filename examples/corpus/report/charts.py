@@ -19,9 +19,10 @@ def histogram(lengths: Sequence[int]) -> str:
     ticks = nice_ticks(max(counts))
     slot = (WIDTH - LEFT - RIGHT) / len(counts)
     marks = [grid_line(across(tick, ticks[-1]), f"{tick:,}") for tick in ticks]
+    wide = slot - 10
     for position, (count, label) in enumerate(zip(counts, bin_labels(), strict=True)):
         x, y = LEFT + position * slot, across(count, ticks[-1])
-        marks.append(f'<rect class="bar" x="{x + 5:.1f}" y="{y:.1f}" width="{slot - 10:.1f}" height="{BASE - y:.1f}" rx="2"/>')
+        marks.append(f'<rect class="bar" x="{x + 5:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{BASE - y:.1f}" rx="2"/>')
         marks.append(text(x + slot / 2, y - 5, f"{count:,}", "value"))
         marks.append(text(x + slot / 2, BASE + 16, label, "tick"))
     return svg("Number of modules by length in lines", marks, "lines in a module")

@@ -39,12 +39,12 @@ _PARTS = ("journal", "objects", "tmp")
 _ABANDONED_AFTER = 24 * 3600.0
 
 
-def exists(path: Path) -> bool:
+def exists(path: Path | str) -> bool:
     """Whether there is a job store in this directory, of whatever version."""
     return os.path.isfile(os.path.join(path, "format"))
 
 
-def object_path(path: Path, key: str) -> Path:
+def object_path(path: Path | str, key: str) -> Path:
     """The file that holds an object of the store in this directory."""
     return Path(path, "objects", key + MARK)
 
@@ -56,7 +56,7 @@ class DirectoryStore:
     Raises StoreError if there is one already, or without `create` if there is none or one of another version.
     """
 
-    def __init__(self, path: Path, create: bool = False) -> None:
+    def __init__(self, path: Path | str, create: bool = False) -> None:
         self._root = os.path.abspath(path)
         self._objects, self._tmp = self._in_root("objects"), self._in_root("tmp")
         self._durable = {self._objects}
@@ -258,16 +258,13 @@ class DirectoryStore:
         """Give a flushed file its name; False: it was taken."""
         folder = os.path.dirname(target)
         self._make_durable(folder)
-        try:
-            if replace:
-                os.rename(temporary, target)
-            else:
-                disk.link_new(fd, temporary, target)
-        except FileExistsError:
-            return False
-        finally:
-            disk.flush_directory(folder)
-        return True
+        published = True
+        if replace:
+            os.rename(temporary, target)
+        else:
+            published = disk.link_new(fd, temporary, target)
+        disk.flush_directory(folder)
+        return published
 
     def _make_durable(self, folder: str) -> None:
         if folder not in self._durable and folder != self._root:
@@ -292,7 +289,7 @@ def _names(folder: str) -> list[str]:
     """What a directory holds, sorted as their keys are: directories with a slash, objects without their mark."""
     try:
         with os.scandir(folder) as entries:
-            names = [f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries]
+            names = [f"{entry.name}/" if entry.is_dir(follow_symlinks=False) else entry.name for entry in entries]
     except FileNotFoundError:
         return []
     return sorted(name.removesuffix(MARK) for name in names if name.endswith((MARK, "/")))

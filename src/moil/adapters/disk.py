@@ -141,19 +141,21 @@ def temporary_file(directory: str, mode: int) -> Iterator[tuple[int, str]]:
             os.unlink(path)
 
 
-def link_new(fd: int, path: str, target: str) -> None:
-    """Give the open file at `path` a second name. Raises FileExistsError if another file has it.
+def link_new(fd: int, path: str, target: str) -> bool:
+    """Give the open file at `path` a second name; False: another file has it.
 
-    A network file system may repeat a request whose answer was lost, and then report that the name exists: if it is
-    this very file's, it is no error.
+    A network file system may repeat a request whose answer was lost, and then report that the name exists: it may be
+    this very file's.
     """
     try:
         os.link(path, target)
     except FileExistsError:
-        if not os.path.samestat(os.fstat(fd), os.stat(target)):
-            raise
+        with suppress(FileNotFoundError):
+            return os.path.samestat(os.fstat(fd), os.stat(target))
+        return False
     except OSError as error:
         raise (OSError(errno.EMLINK, os.strerror(errno.EMLINK)) if error.errno in _NO_LINKS else error) from None
+    return True
 
 
 @contextmanager

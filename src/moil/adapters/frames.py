@@ -6,10 +6,10 @@ far), then the payload, which is never empty: every record after its length. All
 The writer makes each frame durable before it begins the next. So whatever a crash or a power loss leaves behind is one
 frame that nobody was told about, at the very end: a *torn tail*, which is cut off in silence. It may stop short, have
 holes, or be nothing but zeros. What it cannot do is be followed by another frame: if one follows, acknowledged records
-are damaged, and that is an error which names the byte. (A frame is taken to follow where its magic does. The only way
-to be wrong is a record with these four bytes in it, in a frame whose end reached the disk and whose header did not; it
-errs on the side of an error.) The header has a checksum of its own because where a frame ends
-can be believed only if its length can be: one flipped bit must not make a frame in the middle look like the last.
+are damaged, and that is an error which names the byte. The header has a checksum of its own because where a frame
+ends can be believed only if its length can be: one flipped bit must not make a frame in the middle look like the last.
+Where the header is lost, a frame is taken to follow if its magic does, which errs on the side of an error: a record
+with these four bytes in it, in a frame whose end reached the disk before its beginning, would be called damaged.
 
 THE STORED FORMAT: files in this format outlive the program. Whoever changes it must raise `journal_file.FORMAT` and
 keep a way to read the old one.

@@ -12,8 +12,9 @@ the listed files up to the listed lengths, then itself. Newer files without an o
 list, are nothing. An opening is durable before anything is acknowledged on the strength of it.
 
 **Compaction** is an opening with an empty table, and only the leader that wrote the newest file can do it, since only
-it knows all that was acknowledged. The older files are deleted after the opening is durable. A crash before that
-leaves a file that is nothing, a crash after it leaves older files that are nothing.
+it knows all that was acknowledged: it creates the very next number, which nobody else can then have used. The older
+files are deleted after the opening is durable. A crash before that leaves a file that is nothing, a crash after it
+leaves older files that are nothing.
 
 A file is a header line (JSON and its CRC-32: the format, and who leads), then frames (see `moil.adapters.frames`).
 
@@ -66,15 +67,16 @@ class Leader:
 
 
 class _Incarnation:
-    """One file, open for reading: all of it, or the first `size` bytes, which must then end with a whole frame."""
+    """One file, open for reading: what it held when it was opened, or `size` bytes that end with a whole frame."""
 
     def __init__(self, number: int, path: str, size: int | None = None) -> None:
         self.number = number
         self.path = path
         self.leader: Leader | None = None
-        self._size = size
+        self._listed = size is not None
         self._start = 0
         self._fd = os.open(path, os.O_RDONLY)
+        self._stop = os.fstat(self._fd).st_size if size is None else size
         try:
             self._read_header()
         except BaseException:
@@ -96,15 +98,17 @@ class _Incarnation:
         yield from islice(split(next(payloads, b"")), 1, None)
         for payload in payloads:
             yield from split(payload)
-        if frames.end != (self._size or frames.end):
+        if self._listed and frames.end != self._stop:
             raise damaged(self.path, frames.end)
 
     def acknowledged(self) -> int:
         """How many bytes there are up to a torn tail."""
+        if self._listed:
+            return self._stop
         frames = self._frames()
         for _ in frames.payloads():
             pass
-        return self._size or frames.end
+        return frames.end
 
     def check_unlocked(self) -> None:
         """Raise BlockingIOError if another process that may be alive holds the lock."""
@@ -117,7 +121,7 @@ class _Incarnation:
             pass
 
     def _frames(self) -> Frames:
-        return Frames(self.path, self._fd, self._start, self._size or os.fstat(self._fd).st_size)
+        return Frames(self.path, self._fd, self._start, self._stop)
 
     def _read_header(self) -> None:
         """Without a header, whole or torn, the frames are taken to begin at the first byte, which is then damaged."""
@@ -216,11 +220,13 @@ class JournalDirectory:
         incarnation is not the one that was opened here before; DamagedError.
         """
         with disk.explained(self.store):
-            while True:
-                before = self.newest()
+            for _ in range(_ATTEMPTS):
+                before = self._held if compact else self.newest()
                 self._check_allowed(before, compact)
-                with suppress(FileExistsError):
-                    return self._begin(before, first, compact)
+                fd = self._create(before + 1)
+                if fd is not None:
+                    return self._begin(before + 1, fd, first, compact)
+        raise self._led_by(None)
 
     def read(self) -> Iterator[bytes]:
         """All acknowledged records up to a torn tail, without taking the run over. Raises DamagedError."""
@@ -258,7 +264,7 @@ class JournalDirectory:
     def _check_allowed(self, newest: int, compact: bool) -> None:
         if compact and self._held:
             self.check_newest(self._held)
-        elif compact and newest:
+        elif compact and self.newest():
             raise StoreError(f"job store {disk.shown(self.store)}: open the journal before compacting it")
         elif newest != self._held:
             self._check_unled(newest)
@@ -269,13 +275,14 @@ class JournalDirectory:
             try:
                 file.check_unlocked()
             except BlockingIOError:
-                who = file.leader or "another process"
-                cure = "wait for it, or stop it and resume with --restart"
-                raise StoreError(f"job store {disk.shown(self.store)}: {who} leads this run; {cure}") from None
+                raise self._led_by(file.leader) from None
 
-    def _begin(self, before: int, first: Sequence[bytes], compact: bool) -> FileJournal:
-        number = before + 1
-        journal = FileJournal(self, number, self._create(number))
+    def _led_by(self, leader: Leader | None) -> StoreError:
+        who, cure = leader or "another process", "wait for it, or stop it and resume with --restart"
+        return StoreError(f"job store {disk.shown(self.store)}: {who} leads this run; {cure}")
+
+    def _begin(self, number: int, fd: int, first: Sequence[bytes], compact: bool) -> FileJournal:
+        journal = FileJournal(self, number, fd)
         try:
             disk.flush_directory(self._path)
             table = [] if compact else self._table()
@@ -288,14 +295,13 @@ class JournalDirectory:
             self._delete_before(number)
         return journal
 
-    def _create(self, number: int) -> int:
-        """A new file, which nobody can see without its header and its lock. Raises FileExistsError."""
+    def _create(self, number: int) -> int | None:
+        """A new file, which nobody can see without its header and its lock; None: somebody else was faster."""
         with disk.temporary_file(self._temporary, 0o666) as (fd, path):
             disk.write_all(fd, _header())
             with suppress(OSError):
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            disk.link_new(fd, path, self.path_of(number))
-            return os.dup(fd)
+            return os.dup(fd) if disk.link_new(fd, path, self.path_of(number)) else None
 
     def _abandon(self, journal: FileJournal, number: int, error: BaseException) -> None:
         """Let go of a file that has no opening, and take it back unless a successor may have seen one."""
@@ -307,10 +313,11 @@ class JournalDirectory:
 
     def _delete_before(self, number: int) -> None:
         """Remove older files, as far as possible: they are nothing now."""
-        for older in self._numbers():
-            if older < number:
-                with suppress(OSError):
-                    os.unlink(self.path_of(older))
+        with suppress(StoreError):
+            for older in self._numbers():
+                if older < number:
+                    with suppress(OSError):
+                        os.unlink(self.path_of(older))
 
     def _table(self) -> Table:
         """What is acknowledged, now that no older leader can acknowledge anything more."""

@@ -7,6 +7,10 @@
 The leader talks to each supervisor over a socket of its own (`moil.runtime.supervisor` has the protocol); the reactor
 calls back when one of them has something to say, so nothing here ever polls. Attempts are started in the order they
 came in; one that does not fit lets later ones pass, but only so often (`PATIENCE`), so that wide jobs get their turn.
+
+Services hold their cores while they wait for their clients, and clients need cores to run: on a small machine that would
+be a deadlock. So while nothing but services runs, the next attempt may share their cores. What cannot be shared
+(memory, disk, accelerators) is a real deadlock when nothing is about to end, and the attempt fails and says so.
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ from typing import Any
 from moil.adapters.machine import Grant, Machine, device_variables, measure
 from moil.core import wire
 from moil.core.records import Failure, Outcome, Usage
-from moil.core.requirements import Ceiling, parse_cores, parse_size
+from moil.core.requirements import Ceiling, format_size, parse_cores, parse_size
 from moil.errors import UsageError
 from moil.ports.batch_system import ExternalId, Phase, Report, Submission
 from moil.ports.reactor import Reactor
@@ -34,6 +38,8 @@ PATIENCE = 200
 SPILL = 64 * 1024
 """Bytes up to which a task record goes through the socket; a larger one goes through a file, so that no send blocks."""
 LOOK_AHEAD = 64
+QUIET = 3
+"""Polls without news after which what looks like a deadlock is one: the leader has acted on all it knew."""
 CLOSING = 10.0
 
 
@@ -69,6 +75,9 @@ class LocalBatchSystem:
         self._host = socket.gethostname()
         self._queue: deque[Submission] = deque()
         self._passed = 0
+        self._services = 0
+        self._stopping: set[ExternalId] = set()
+        self._quiet_polls = 0
         self._slots: dict[ExternalId, _Slot] = {}
         self._idle: list[_Slot] = []
         self._known: set[ExternalId] = set()
@@ -96,6 +105,9 @@ class LocalBatchSystem:
     def poll(self, ids: Collection[ExternalId]) -> Iterable[Report]:
         """What has been reported since the last call."""
         unknown = [one for one in ids if one not in self._known]
+        self._quiet_polls = 0 if self._reports else self._quiet_polls + 1
+        if self._quiet_polls >= QUIET:
+            self._break_deadlock()
         reports, self._reports = self._reports, []
         gone = Failure(error="the machine's leader went away while the attempt ran", host=self._host)
         reports.extend(Report(id=one, phase=Phase.ended, outcome=Outcome.lost, failure=gone) for one in unknown)
@@ -112,6 +124,7 @@ class LocalBatchSystem:
 
     def stop(self, ids: Collection[ExternalId]) -> None:
         """Let services go on to their end."""
+        self._stopping.update(token for token in ids if token in self._slots)
         self._tell(wire.STOP, ids)
 
     def close(self) -> None:
@@ -127,13 +140,9 @@ class LocalBatchSystem:
 
     def _start_what_fits(self) -> None:
         blocked: list[Submission] = []
-        while self._queue and len(blocked) < LOOK_AHEAD:
-            if self._max_jobs is not None and len(self._slots) >= self._max_jobs:
-                break
-            if blocked and self._passed >= PATIENCE:
-                break
+        while self._queue and len(blocked) < LOOK_AHEAD and not self._at_limit(blocked):
             submission = self._queue.popleft()
-            grant = self._machine.take(submission.requirements)
+            grant = self._machine.take(submission.requirements, share_cores=self._only_services())
             if grant is None:
                 blocked.append(submission)
                 continue
@@ -141,10 +150,35 @@ class LocalBatchSystem:
             self._start(submission, grant)
         self._queue.extendleft(reversed(blocked))
 
+    def _at_limit(self, blocked: list[Submission]) -> bool:
+        if self._max_jobs is not None and len(self._slots) >= self._max_jobs:
+            return True
+        if blocked and self._passed >= PATIENCE:
+            return True
+        return self._machine.full and not self._only_services()
+
+    def _only_services(self) -> bool:
+        return self._services == len(self._slots)
+
+    def _break_deadlock(self) -> None:
+        """Nothing runs but services that nobody has stopped, and the next attempt cannot start beside them."""
+        if not self._queue or not self._slots or not self._only_services() or self._stopping:
+            return
+        head = self._queue.popleft()
+        holders = ", ".join(slot.submission.name for slot in self._slots.values() if slot.submission)
+        wanted = head.requirements
+        why = (
+            f"deadlock: it needs {format_size(wanted.memory)} of memory, {format_size(wanted.disk)} of disk and "
+            f"{sum(one.count for one in wanted.accelerators)} accelerator(s), and the services {holders}, which wait for "
+            "their clients, hold the rest; ask for less, or raise --max-memory or --max-disk"
+        )
+        self._ended(head.token, Outcome.failed, Failure(error=why, host=self._host))
+
     def _start(self, submission: Submission, grant: Grant) -> None:
         slot = self._idle.pop() if self._idle else self._new_slot()
         slot.submission, slot.grant, slot.returned = submission, grant, False
         self._slots[submission.token] = slot
+        self._services += submission.service
         try:
             slot.channel.sendall(wire.frame(wire.TASK, self._task(submission, grant)))
         except OSError:
@@ -220,6 +254,8 @@ class LocalBatchSystem:
         assert slot.submission is not None and slot.grant is not None
         self._machine.give_back(slot.grant)
         del self._slots[slot.submission.token]
+        self._services -= slot.submission.service
+        self._stopping.discard(slot.submission.token)
         slot.submission = slot.grant = None
         if keep:
             self._idle.append(slot)
@@ -316,6 +352,7 @@ class _Zygote:
         """End it, and wait until all of its descendants are gone."""
         if not self.alive:
             return
+        self.alive = False
         self._reactor.remove_reader(self._channel.fileno())
         self._channel.close()
         try:

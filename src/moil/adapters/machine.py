@@ -31,11 +31,16 @@ class Machine:
         self._disk = ceiling.disk or 0
         self._devices = list(range(ceiling.accelerators or 0))
 
-    def take(self, wanted: Requirements) -> Grant | None:
-        """Give what is wanted, or None if it is not all free now."""
+    @property
+    def full(self) -> bool:
+        """Whether not even a part of a core is free."""
+        return self._cores < _ROUNDING
+
+    def take(self, wanted: Requirements, *, share_cores: bool = False) -> Grant | None:
+        """Give what is wanted, or None if it is not all free now; with `share_cores`, cores that are taken will do."""
         devices = sum(one.count for one in wanted.accelerators)
         if (
-            wanted.cores > self._cores + _ROUNDING
+            (wanted.cores > self._cores + _ROUNDING and not share_cores)
             or wanted.memory > self._memory
             or wanted.disk > self._disk
             or devices > len(self._devices)

@@ -25,7 +25,8 @@ class Dispatcher:
         self._ready: deque[Submit] = deque()
         self._out: dict[ExternalId, tuple[JobId, int]] = {}
         self._ids: dict[tuple[JobId, int], ExternalId] = {}
-        self._returned: set[ExternalId] = set()
+        #: Attempts that have reported before their end; a failure is kept back until then, when the log is complete.
+        self._returned: dict[ExternalId, Event | None] = {}
 
     def adopt(self) -> None:
         """Take up the attempts that were out when the last leader ended."""
@@ -123,7 +124,7 @@ class Dispatcher:
             event = self._event(report, known, at)
             if report.phase is Phase.ended:
                 del self._out[report.id], self._ids[known]
-                self._returned.discard(report.id)
+                self._returned.pop(report.id, None)
             if event is not None:
                 yield event
 
@@ -133,23 +134,25 @@ class Dispatcher:
             return AttemptStarted(at=at, job=job, attempt=attempt, host=report.host)
         if report.phase is Phase.ended:
             if report.id in self._returned:
-                return None
+                return self._returned[report.id]
             return self._ended(report, known, at, report.outcome, report.failure)
         try:
             assert report.record is not None
             record = decode_outcome(report.record)
         except DamagedError as error:
-            self._returned.add(report.id)
-            return self._ended(report, known, at, Outcome.failed, Failure(error=str(error), host=report.host))
+            failure = Failure(error=str(error), host=report.host)
+            self._returned[report.id] = self._ended(report, known, at, Outcome.failed, failure)
+            return None
         if report.phase is Phase.up:
             return ServiceUp(at=at, job=job, attempt=attempt, value=record.value, files=record.files)
-        self._returned.add(report.id)
-        return self._returned_event(report, known, at, record)
-
-    def _returned_event(self, report: Report, known: tuple[JobId, int], at: float, record: OutcomeRecord) -> Event:
-        job, attempt = known
         if record.outcome is not Outcome.completed:
-            return self._ended(report, known, at, record.outcome, record.failure)
+            self._returned[report.id] = self._ended(report, known, at, record.outcome, record.failure)
+            return None
+        self._returned[report.id] = None
+        return self._completed(report, known, at, record)
+
+    def _completed(self, report: Report, known: tuple[JobId, int], at: float, record: OutcomeRecord) -> Event:
+        job, attempt = known
         current = self._workflow.graph.get(job)
         if current is not None and current.call.service:
             return ServiceDown(at=at, job=job, attempt=attempt, usage=report.usage)

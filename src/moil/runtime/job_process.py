@@ -11,6 +11,7 @@ import contextlib
 import gc
 import os
 import resource
+import shutil
 import signal
 import socket
 import sys
@@ -60,6 +61,15 @@ class Order:
             service=header["service"],
             env=header["env"],
         )
+
+    def make_directories(self) -> None:
+        """An empty scratch directory, whatever an earlier leader has left."""
+        try:
+            os.mkdir(self.directory)
+            os.mkdir(self.scratch)
+        except FileExistsError:
+            shutil.rmtree(self.directory)
+            os.makedirs(self.scratch)
 
     @property
     def scratch(self) -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import os
 import signal
 import sys
@@ -114,8 +115,14 @@ def _kill(pid: int, number: int) -> None:
 
 def kernel_oom_kills() -> int:
     """How many processes this machine's kernel has killed for want of memory."""
-    with contextlib.suppress(OSError), open("/proc/vmstat") as vmstat:
-        for line in vmstat:
-            if line.startswith("oom_kill "):
-                return int(line.split()[1])
-    return 0
+    try:
+        text = os.pread(_vmstat(), 1 << 16, 0)
+    except OSError:
+        return 0
+    _, found, rest = text.partition(b"\noom_kill ")
+    return int(rest.partition(b"\n")[0]) if found else 0
+
+
+@functools.lru_cache(maxsize=1)
+def _vmstat() -> int:
+    return os.open("/proc/vmstat", os.O_RDONLY | os.O_CLOEXEC)

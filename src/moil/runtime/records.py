@@ -6,6 +6,7 @@ worker could misread needs a new number.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -71,8 +72,8 @@ def encode_task(task: Task) -> bytes:
         "service": task.service,
         "call": _put(task.call, blobs),
         "values": [[one.job, one.name, one.first_child, one.has_refs, _put(one.data, blobs)] for one in task.values],
-        "requirements": asdict(task.requirements),
-        "ceiling": asdict(task.ceiling),
+        "requirements": _plain(task.requirements),
+        "ceiling": _plain(task.ceiling),
     }
     return wire.pack(header, blobs)
 
@@ -123,6 +124,11 @@ def decode_outcome(data: bytes) -> OutcomeRecord:
         failure=Failure(**header["failure"]) if header["failure"] else None,
         calls=tuple(_call(one, blobs) for one in header["calls"]),
     )
+
+
+@functools.lru_cache(maxsize=256)
+def _plain(value: Requirements | Ceiling) -> dict[str, Any]:
+    return asdict(value)
 
 
 def _unpack(data: bytes, what: str) -> tuple[dict[str, Any], Sequence[bytes]]:

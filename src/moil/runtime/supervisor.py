@@ -64,6 +64,7 @@ class Supervisor:
     def __init__(self, channel: socket.socket, house: House, number: int) -> None:
         self._channel, self._house = channel, house
         self._frames = wire.FrameReader()
+        self.baseline = processes.own_memory()
         self._waiting: list[tuple[bytes, bytes]] = []
         self._log = AttemptLog(house.work / f"slot-{number}.log", house.store, house.log_limit)
 
@@ -120,14 +121,14 @@ class _Watch:
         self._killing_at: float | None = None
         self._peak = 0
         #: What the job shares with this process it has not asked for.
-        self._baseline = processes.own_memory()
+        self._baseline = supervisor.baseline
         self._stop_end: int | None = None
         self._started = time.monotonic()
 
     def run(self) -> None:
         """Run the attempt and report its end."""
         order = self._order
-        order.scratch.mkdir(parents=True, exist_ok=True)
+        order.make_directories()
         self._supervisor.log.begin(order.token)
         oom_kills = processes.kernel_oom_kills()
         pid = self._fork()
