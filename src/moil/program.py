@@ -65,8 +65,10 @@ def run_command(callee: Callee, argv: Sequence[str] | None = None, *, command: S
         call = line.parse(argv)
         found = settings_from(flags_from(call.namespace))
         words = _command_line() if command is None else [*command, *(argv or ())]
-        args, kwargs = [_at_home(one) for one in call.args], {name: _at_home(one) for name, one in call.kwargs.items()}
-        value = start(callee, args, kwargs, found, command=words)
+        bound = line.signature.bind(*call.args, **call.kwargs)
+        bound.apply_defaults()
+        bound.arguments.update({name: _at_home(one) for name, one in bound.arguments.items()})
+        value = start(callee, bound.args, bound.kwargs, found, command=words)
         return _show(value, found.output)
     except MoilError as error:
         return _complain(error)

@@ -190,7 +190,7 @@ class Session:
         access = files.FileAccess(world.store, work / "cache", work / "files")
         encoder = codec.Encoder(self, lambda file: access.save(_required(file)))
         callee = self._start.callee
-        data, found = encoder.dumps((callee, tuple(self._start.args), dict(self._start.kwargs)))
+        data, found = encoder.dumps((callee.bare(), tuple(self._start.args), dict(self._start.kwargs)))
         asked = dict(callee.settings.request)
         call = Call(
             name=callee.name,

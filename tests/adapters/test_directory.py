@@ -350,9 +350,7 @@ class TestRefusals:
         assert DirectoryStore(store.path).get("a") == b"bytes"
 
     @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EDQUOT, errno.EMFILE])
-    def test_other_refusals_are_one_line(
-        self, store: DirectoryStore, monkeypatch: pytest.MonkeyPatch, number: int
-    ) -> None:
+    def test_other_refusals_are_one_line(self, store: DirectoryStore, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
         store.put("a", b"")
         monkeypatch.setattr(os, "open", _refuse(number))
         for action in (lambda: store.put("b", b""), lambda: store.get("a"), store.open_journal):

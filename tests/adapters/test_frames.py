@@ -40,6 +40,11 @@ def test_a_torn_tail_with_holes(batches: list[list[bytes]], data: st.DataObject)
     assert read in (batches[:-1], batches)
 
 
+def test_magic_and_zeros_are_no_frame() -> None:
+    with _open(frame([b"x"]) + MAGIC + bytes(100)) as found:
+        assert [list(split(payload)) for payload in found.payloads()] == [[b"x"]]
+
+
 @pytest.mark.parametrize("chunk", [1, 7, 1 << 20])
 def test_damage_is_found_however_far_the_next_frame_is(chunk: int) -> None:
     first, second = frame([b"x" * 500]), frame([b"y"])

@@ -179,9 +179,7 @@ class TestIncarnations:
         assert home.names() == ["00000003.journal"]
         assert list(newer.replay()) == [b"snapshot"]
 
-    def test_older_files_that_could_not_be_deleted_are_nothing(
-        self, home: Home, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_older_files_that_could_not_be_deleted_are_nothing(self, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
         home.write_batches()
         home.journals.open()
         with monkeypatch.context() as patch:

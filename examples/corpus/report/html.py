@@ -31,7 +31,7 @@ def to_html(title: str, index: Index) -> str:
 
 def resource(name: str) -> str:
     """The text of a file that lies beside this module, wherever the package is installed."""
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+    return files("report").joinpath(name).read_text(encoding="utf-8")
 
 
 def tiles(total: Counts) -> str:

@@ -19,6 +19,8 @@ THE STORED FORMAT: a store outlives the program. Whoever changes the names or wh
 keep a way to read the old one.
 """
 
+# ruff: noqa: PTH100, PTH102, PTH104, PTH106, PTH108, PTH110, PTH113, PTH116, PTH118, PTH120, PTH123, PTH208
+
 from __future__ import annotations
 
 import json
@@ -56,7 +58,7 @@ class DirectoryStore:
     Raises StoreError if there is one already, or without `create` if there is none or one of another version.
     """
 
-    def __init__(self, path: Path | str, create: bool = False) -> None:
+    def __init__(self, path: Path | str, *, create: bool = False) -> None:
         self._root = os.path.abspath(path)
         self._objects, self._tmp = self._in_root("objects"), self._in_root("tmp")
         self._durable = {self._objects}

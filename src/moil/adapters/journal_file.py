@@ -22,6 +22,8 @@ THE STORED FORMAT: header, table and names outlive the program. Whoever changes 
 `FORMAT` and keep a way to read the old one.
 """
 
+# ruff: noqa: PTH108, PTH118
+
 from __future__ import annotations
 
 import errno
@@ -222,10 +224,10 @@ class JournalDirectory:
         with disk.explained(self.store):
             for _ in range(_ATTEMPTS):
                 before = self._held if compact else self.newest()
-                self._check_allowed(before, compact)
+                self._check_allowed(before, compact=compact)
                 fd = self._create(before + 1)
                 if fd is not None:
-                    return self._begin(before + 1, fd, first, compact)
+                    return self._begin(before + 1, fd, first, compact=compact)
         raise self._led_by(None)
 
     def read(self) -> Iterator[bytes]:
@@ -261,7 +263,7 @@ class JournalDirectory:
             who = self._leader_of(newest) or "another leader"
             raise FencedError(f"job store {disk.shown(self.store)}: {who} has taken this run over; this leader stops")
 
-    def _check_allowed(self, newest: int, compact: bool) -> None:
+    def _check_allowed(self, newest: int, *, compact: bool) -> None:
         if compact and self._held:
             self.check_newest(self._held)
         elif compact and self.newest():
@@ -281,7 +283,7 @@ class JournalDirectory:
         who, cure = leader or "another process", "wait for it, or stop it and resume with --restart"
         return StoreError(f"job store {disk.shown(self.store)}: {who} leads this run; {cure}")
 
-    def _begin(self, number: int, fd: int, first: Sequence[bytes], compact: bool) -> FileJournal:
+    def _begin(self, number: int, fd: int, first: Sequence[bytes], *, compact: bool) -> FileJournal:
         journal = FileJournal(self, number, fd)
         try:
             disk.flush_directory(self._path)

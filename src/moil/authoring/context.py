@@ -45,6 +45,8 @@ class Callee(Protocol):
     @property
     def name(self) -> str: ...
 
+    def bare(self) -> Callee: ...
+
 
 class Current(Protocol):
     """The attempt that is running, as the job itself may see it."""

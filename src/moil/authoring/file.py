@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import IO, Any, ClassVar
 
-from moil.authoring import urls
+from moil.authoring import plain, urls
 from moil.authoring.context import ambient
 from moil.errors import FileError
 
@@ -62,6 +62,8 @@ class File:
         file.require()
         if ambient.recorder is not None:
             file = ambient.recorder.save(file.path())
+        else:
+            file = cls(plain.keep(file.path()))
         if name is not None:
             file._fill(name, file.digest, file._size, file._path)
         return file

@@ -112,7 +112,18 @@ class JobFunction(Generic[P, R]):
         return f"<job {self.name}>"
 
     def __reduce__(self) -> Any:
-        return _reference(self) or (JobFunction, (self.fn, self.settings))
+        original = self.bare()
+        if original is self and original_of(self) is self:
+            return self.__qualname__
+        return (_with_options, (original, self.settings)) if original is not self else (JobFunction, (self.fn, self.settings))
+
+    def bare(self) -> JobFunction[P, R]:
+        """The job as it stands in its module, if it does, whatever options this one has been given."""
+        return original_of(self) or self
+
+
+def _with_options(original: JobFunction[P, R], settings: Options) -> JobFunction[P, R]:
+    return JobFunction(original.fn, settings)
 
 
 def _name_of(fn: Callable[..., Any]) -> str:
@@ -121,25 +132,20 @@ def _name_of(fn: Callable[..., Any]) -> str:
     return name
 
 
-def _reference(self: JobFunction[..., Any]) -> str | None:
-    """The dotted name under which this very object is found, if there is one: then a pickle holds only that."""
-    module, qualname = getattr(self, "__module__", None), getattr(self, "__qualname__", "")
-    return qualname if module and is_at(self, module, qualname) else None
+def original_of(wrapper: Any) -> Any:
+    """What stands under the wrapper's dotted name, if it wraps the same function; None if it cannot be found there."""
+    found = found_at(getattr(wrapper, "__module__", None), getattr(wrapper, "__qualname__", ""))
+    return found if type(found) is type(wrapper) and found.fn is wrapper.fn else None
 
 
-def is_at(thing: object, module: str, qualname: str) -> bool:
-    """Whether `module.qualname` is `thing`, in a module that was loaded from a file."""
-    found: Any = loaded_module(module)
-    if found is None or not getattr(found, "__file__", None):
-        return False
+def found_at(module: str | None, qualname: str) -> Any:
+    """What another process will find under this dotted name; None if there is nothing, or only in this process."""
+    found: Any = sys.modules.get(module or "")
+    if getattr(found, "__file__", None) is None and getattr(found, "__spec__", None) is None:
+        return None
     for part in qualname.split("."):
         found = getattr(found, part, None)
-    return found is thing
-
-
-def loaded_module(name: str) -> Any:
-    """The module if it has been imported."""
-    return sys.modules.get(name)
+    return found
 
 
 @overload

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -32,6 +34,10 @@ class PlainJob:
             self._scratch = Path(tempfile.mkdtemp(prefix="moil-"))
         return self._scratch
 
+    def owns(self, path: Path) -> bool:
+        """Whether the path lies in the scratch directory."""
+        return self._scratch is not None and path.is_relative_to(self._scratch)
+
     def end(self) -> None:
         """Run what was deferred, in order, and remove the scratch directory."""
         try:
@@ -43,6 +49,26 @@ class PlainJob:
 
 
 running: list[PlainJob] = []
+
+
+def keep(path: Path) -> Path:
+    """Save a file from being removed with the scratch directory that it lies in; others stay where they are."""
+    scratch = next((job.scratch for job in running if job.owns(path)), None)
+    if scratch is None:
+        return path
+    kept = Path(tempfile.mkdtemp(prefix="kept-", dir=_kept())) / path.name
+    if path.is_dir():
+        shutil.copytree(path, kept, symlinks=True)
+    else:
+        shutil.copy2(path, kept)
+    return kept
+
+
+@functools.lru_cache(maxsize=1)
+def _kept() -> str:
+    directory = tempfile.mkdtemp(prefix="moil-files-")
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    return directory
 
 
 def run(name: str, fn: Callable[..., R], args: Sequence[Any], kwargs: Mapping[str, Any]) -> R:

@@ -15,7 +15,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, Unpack, cast, overload
 
 from moil.authoring import plain
 from moil.authoring.context import Options, ambient
-from moil.authoring.job import JobOptions, is_at, make_options
+from moil.authoring.job import JobOptions, make_options, original_of
 from moil.authoring.promise import Promise
 from moil.errors import CallError
 
@@ -48,8 +48,18 @@ class Service(Generic[P, T]):
         return f"<service {self.name}>"
 
     def __reduce__(self) -> Any:
-        module, qualname = self.__module__, getattr(self, "__qualname__", "")
-        return qualname if is_at(self, module, qualname) else (Service, (self.fn, self.settings))
+        original = original_of(self)
+        if original is self:
+            return self.__qualname__
+        return (Service, (self.fn, self.settings)) if original is None else (_with_options, (original, self.settings))
+
+    def bare(self) -> Service[P, T]:
+        """The service as it stands in its module, if it does, whatever options this one has been given."""
+        return original_of(self) or self
+
+
+def _with_options(original: Service[P, T], settings: Options) -> Service[P, T]:
+    return Service(original.fn, settings)
 
 
 class _Entry(AbstractContextManager[T]):

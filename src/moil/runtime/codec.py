@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 import cloudpickle
 
 from moil.authoring.file import File, stored_file
-from moil.authoring.job import is_at
+from moil.authoring.job import found_at
 from moil.authoring.promise import Promise, details
 from moil.core.records import Data, Stored
 from moil.errors import CallError, DamagedError, PromiseError
@@ -120,8 +120,7 @@ class _ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
 
 
 def _by_reference(value: Any) -> bool:
-    module = getattr(value, "__module__", None)
-    return module == "builtins" or is_at(value, str(module), value.__qualname__)
+    return found_at(value.__module__, value.__qualname__) is value
 
 
 class _Unpickler(pickle.Unpickler):

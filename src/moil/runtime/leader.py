@@ -136,19 +136,25 @@ class Leader:
     # -- the heart -----------------------------------------------------------------------------------------------
 
     def _take(self, events: Sequence[Event]) -> None:
-        """Believe the events, have them written down if anything follows, and do what follows; until nothing does."""
-        while events:
+        """Believe the events, have them written down if anything follows, and do what follows; until nothing does.
+
+        Without events there may still be room for what waits to be submitted.
+        """
+        while True:
             commands: list[Command] = []
             for event in events:
                 self._unwritten_since = self._unwritten_since if self._unwritten else event.at
                 self._unwritten.append(journal.encode(event))
                 self.summary.apply(event, self.workflow)
                 commands.extend(self.workflow.apply(event))
-            for one in self._observers:
-                one.on_events(events, self.workflow)
+            if events:
+                for one in self._observers:
+                    one.on_events(events, self.workflow)
             if commands:
                 self._write()
             events = self._carry_out(commands)
+            if not events:
+                return
 
     def _write(self) -> None:
         if self._unwritten:

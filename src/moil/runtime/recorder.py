@@ -107,7 +107,7 @@ class AttemptRecorder:
 
     def _pickle(self, callee: Callee, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[bytes, codec.Found]:
         try:
-            return self.encoder.dumps((callee, tuple(args), dict(kwargs)))
+            return self.encoder.dumps((callee.bare(), tuple(args), dict(kwargs)))
         except (MoilError, RecursionError) as error:
             if isinstance(error, MoilError):
                 raise

@@ -140,7 +140,7 @@ class AnyProgram(RuleBasedStateMachine):
         self.records += records
 
     @rule(records=some_records, die=st.booleans())
-    def new_leader(self, records: list[bytes], die: bool) -> None:
+    def new_leader(self, records: list[bytes], *, die: bool) -> None:
         old = self.journal
         if die:
             old.close()

@@ -1,0 +1,31 @@
+"""A checkpoint: when something below it fails for good, it is run again, and all below it."""
+
+from pathlib import Path
+
+import moil
+
+
+# [checkpoint]
+@moil.job(memory="64 MiB", retries=0)
+def use(token: str) -> str:
+    if token == "token 1":
+        raise PermissionError(f"{token} has expired")
+    return f"used {token}"
+
+
+@moil.job(memory="64 MiB", checkpoint=True, retries=1)
+def session(log: Path) -> str:
+    """Asks for a fresh token each time it is run."""
+    asked = len(log.read_text()) + 1 if log.exists() else 1
+    log.write_text("." * asked)
+    return use(f"token {asked}")
+# [/checkpoint]
+
+
+@moil.job(memory="64 MiB")
+def main(log: Path) -> str:
+    return session(log)
+
+
+if __name__ == "__main__":
+    moil.main(main)

@@ -1,0 +1,16 @@
+"""Says with which settings a job runs."""
+
+import os
+
+import moil
+
+
+@moil.job
+def main() -> str:
+    """What a job that asks for nothing is given."""
+    given = moil.current().requirements
+    return f"{given.cores:g} core, {given.memory >> 20} MiB, REFERENCE={os.environ.get('REFERENCE', 'none')}"
+
+
+if __name__ == "__main__":
+    moil.main(main)

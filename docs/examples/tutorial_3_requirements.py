@@ -1,0 +1,33 @@
+"""The warmest month of each place."""
+
+import csv
+
+import moil
+from moil import File
+
+
+# [needs]
+@moil.job(cores=1, memory="128 MiB", walltime="5 min", retries=2)
+def warmest(table: File) -> tuple[str, float]:
+    """The warmest month, and how warm it was."""
+    print(f"reading {table.name}, {table.size} bytes")
+    with table.path().open() as lines:
+        months = [(row["month"], float(row["celsius"])) for row in csv.DictReader(lines)]
+    return max(months, key=lambda month: month[1])
+# [/needs]
+
+
+@moil.job(memory="64 MiB")
+def report(found: dict[str, tuple[str, float]]) -> str:
+    """One line for each place."""
+    return "\n".join(f"{name:12} {month} {celsius:5.1f}" for name, (month, celsius) in found.items())
+
+
+@moil.job(memory="64 MiB")
+def main(tables: list[File]) -> str:
+    """Find the warmest month of each of TABLES."""
+    return report({table.name: warmest(table) for table in tables})
+
+
+if __name__ == "__main__":
+    moil.main(main)
