@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
+import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
@@ -18,6 +21,7 @@ from moil.authoring.job import JobFunction, job
 from moil.errors import MoilError, UsageError, WorkflowFailed
 from moil.options import UNITS, add_engine_options, arguments, flags_from
 from moil.progress import observers_for
+from moil.runtime.entry import Entry
 from moil.session import Session, Start
 from moil.settings import EngineSettings, Given, resolve
 from moil.signature import command_line, render_result
@@ -42,7 +46,7 @@ def run(fn: Callable[..., R], /, *args: Any, options: argparse.Namespace | None 
     given = {**(flags_from(options) if options else {}), **arguments(settings, EngineSettings)}
     found = settings_from(given)
     command = _command_line() if options else ()
-    return start(_as_job(fn), args, {}, found, command=command)  # type: ignore[no-any-return]
+    return start(Start(callee=as_job(fn), args=args, settings=found, command=command))  # type: ignore[no-any-return]
 
 
 def main(fn: Callable[..., Any], argv: Sequence[str] | None = None) -> NoReturn:
@@ -54,13 +58,23 @@ def main(fn: Callable[..., Any], argv: Sequence[str] | None = None) -> NoReturn:
         ambient.refuse_run()
     except MoilError as error:
         raise SystemExit(_complain(error)) from None
-    raise SystemExit(run_command(_as_job(fn), argv))
+    raise SystemExit(run_command(as_job(fn), argv))
 
 
-def run_command(callee: Callee, argv: Sequence[str] | None = None, *, command: Sequence[str] | None = None) -> int:
-    """`main`, but for the exit: the exit status. `command` begins the words that start this program again."""
+def run_command(
+    callee: Callee,
+    argv: Sequence[str] | None = None,
+    *,
+    command: Sequence[str] | None = None,
+    program: Entry | None = None,
+) -> int:
+    """`main`, but for the exit: the exit status.
+
+    `command` begins the words that start this program again; `program` is what workers load, this process's if None.
+    """
     try:
-        line = command_line(callee.fn, file_type=File, make_file=File.from_url)
+        prog = shlex.join(command) if command else None
+        line = command_line(callee.fn, file_type=File, make_file=File.from_url, prog=prog)
         add_engine_options(line.parser, EngineSettings)
         call = line.parse(argv)
         found = settings_from(flags_from(call.namespace))
@@ -68,7 +82,16 @@ def run_command(callee: Callee, argv: Sequence[str] | None = None, *, command: S
         bound = line.signature.bind(*call.args, **call.kwargs)
         bound.apply_defaults()
         bound.arguments.update({name: _at_home(one) for name, one in bound.arguments.items()})
-        value = start(callee, bound.args, bound.kwargs, found, command=words)
+        value = start(
+            Start(
+                callee=callee,
+                args=bound.args,
+                kwargs=bound.kwargs,
+                settings=found,
+                command=words,
+                program=program,
+            )
+        )
         return _show(value, found.output)
     except MoilError as error:
         return _complain(error)
@@ -82,24 +105,19 @@ def settings_from(given: Mapping[str, Given]) -> EngineSettings:
     return resolve(EngineSettings, given=given, units=UNITS)[EngineSettings]
 
 
-def start(
-    callee: Callee, args: Sequence[Any], kwargs: Mapping[str, Any], settings: EngineSettings, *, command: Sequence[str]
-) -> Any:
-    """Run it in a session of its own."""
+def start(what: Start) -> Any:
+    """Run it in a session of its own, which says how it goes on standard error."""
     return Session(
-        Start(
-            callee=callee,
-            args=args,
-            kwargs=kwargs,
-            settings=settings,
-            command=command,
-            observers=lambda store: observers_for(settings),
+        replace(
+            what,
+            observers=lambda _store: observers_for(what.settings),
             say=lambda text: print(f"moil: {text}", file=sys.stderr),
         )
     ).run()
 
 
-def _as_job(fn: Callable[..., Any]) -> JobFunction[..., Any]:
+def as_job(fn: Callable[..., Any]) -> JobFunction[..., Any]:
+    """The function as a job, with no options of its own unless it has them. Raises UsageError."""
     if isinstance(fn, JobFunction):
         return fn
     if not callable(fn):
@@ -120,11 +138,17 @@ def _command_line() -> list[str]:
     """The words that started this program, so that a message can say how to start it again."""
     main_module = sys.modules["__main__"]
     spec = getattr(main_module, "__spec__", None)
-    python = os.path.basename(sys.executable) or "python"
+    python = python_word()
     if spec is not None and spec.name != "__main__":
         return [python, "-m", spec.name.removesuffix(".__main__"), *sys.argv[1:]]
     direct = os.access(sys.argv[0], os.X_OK) and os.path.sep in sys.argv[0]
     return [*([] if direct else [python]), *sys.argv]
+
+
+def python_word() -> str:
+    """What to type for this interpreter: its name if that finds it, else its path."""
+    name = os.path.basename(sys.executable)
+    return name if shutil.which(name) == sys.executable else sys.executable or "python"
 
 
 def _show(value: Any, output: str | None) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Timer
 
 import pytest
 
@@ -395,11 +395,12 @@ class TestRefusals:
                     continue
                 print(number)
             """
-        racers = [_start(store.path, code, name) for name in ("one", "two")]
-        for racer in racers:
-            assert racer.stdout is not None
-            assert racer.stdout.readline() == "ready\n"
-        won = [set(map(int, racer.communicate("\n", timeout=60)[0].split())) for racer in racers]
+        with _started(store.path, code, "one") as one, _started(store.path, code, "two") as two:
+            for racer in (one, two):
+                assert racer.stdout and racer.stdout.readline() == "ready\n"
+            for racer in (one, two):
+                print(file=racer.stdin, flush=True)
+            won = [set(map(int, racer.communicate()[0].split())) for racer in (one, two)]
         assert won[0] | won[1] == set(range(50))
         assert not won[0] & won[1]
         for name, numbers in zip((b"one", b"two"), won, strict=True):
@@ -479,14 +480,21 @@ def _umask() -> int:
 
 
 def _check_message(error: MoilError) -> None:
-    text = str(error)
-    assert text.isprintable()
-    text.encode()
+    assert str(error).isprintable()
+    str(error).encode()
 
 
-def _start(path: Path, code: str, *arguments: str) -> subprocess.Popen[str]:
-    """A Python process with `store` open."""
-    opening = "import pathlib, sys; from moil.adapters.directory import DirectoryStore\n"
-    program = f"{opening}store = DirectoryStore(pathlib.Path(sys.argv[1]))\n{textwrap.dedent(code)}"
+@contextmanager
+def _started(path: Path, code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A Python process with `store` open; it is gone in a minute whatever happens."""
+    opening = "import sys; from moil.adapters.directory import DirectoryStore; store = DirectoryStore(sys.argv[1])"
+    program = f"{opening}\n{textwrap.dedent(code)}"
     command = [sys.executable, "-c", program, str(path), *arguments]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        watch = Timer(60, process.kill)
+        watch.start()
+        try:
+            yield process
+        finally:
+            watch.cancel()
+            process.kill()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
+from threading import Timer
 from zlib import crc32
 
 import pytest
@@ -451,16 +452,19 @@ def _noted(calls: list[str], name: str, function: Callable[..., object]) -> Call
 
 @contextmanager
 def _leader(home: Home, code: str, **names: int) -> Iterator[subprocess.Popen[str]]:
-    """A process that has come to print `ready`; it is gone afterwards."""
+    """A process that has come to print `ready`; it is gone afterwards, and in a minute whatever happens."""
     opening = f"import sys; from moil.adapters.journal_file import JournalDirectory\nnames = {names}"
     places = ", ".join(repr(str(home.path / name)) for name in ("", "journal", "tmp"))
     program = f"{opening}\njournals = JournalDirectory({places})\n{textwrap.dedent(code)}"
     command = [sys.executable, "-c", program]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        watch = Timer(60, process.kill)
+        watch.start()
         try:
             assert _hear(process) == "ready"
             yield process
         finally:
+            watch.cancel()
             process.kill()
 
 

@@ -5,6 +5,8 @@ every second. The journal is read only where the status does not tell: a leader 
 one, so that the journal is replayed if it is small (`SMALL`); and single jobs stand nowhere else. Nothing here writes.
 """
 
+# ruff: noqa: PTH100, PTH118
+
 from __future__ import annotations
 
 import contextlib
@@ -89,7 +91,7 @@ class Run:
     @property
     def resume(self) -> str:
         """The command that resumes it; "" if it was started by a call of `moil.run`."""
-        here = os.getcwd()
+        here = str(Path.cwd())
         folder = str(self.record.get("directory", here))
         words = _resume_words(self.record["command"], self.store.locator, folder)
         there = f"cd {shlex.quote(folder)} && " if words and folder != here else ""
@@ -119,7 +121,8 @@ def open_store(locator: str) -> DurableStore:
 def _check_directory(path: Path) -> None:
     """Raise UsageError if there is no job store, in words that say where one may be."""
     if not path.is_dir():
-        raise UsageError(f"job store {path}: no such directory; give the one that the first line of the run named")
+        cause = "it is a file" if path.exists() else "no such directory"
+        raise UsageError(f"job store {path}: {cause}; give the directory that the first line of the run named")
     with contextlib.suppress(OSError):
         if not exists(path):
             stores = [one for one in path.iterdir() if exists(one)]

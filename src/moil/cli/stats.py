@@ -42,9 +42,7 @@ def main(words: Sequence[str]) -> int:
         names = [_fields(name, stats) for name, stats in stats_of(run.status).items()]
         names.sort(key=lambda one: (-one["total"], one["name"]))
         if given.json:
-            print_json(
-                {"store": run.store.locator, "state": run.status.state, "caveat": run.caveat, "names": names}
-            )
+            print_json({"store": run.store.locator, "state": run.status.state, "caveat": run.caveat, "names": names})
         else:
             _print(run, names)
     return 0

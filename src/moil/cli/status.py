@@ -27,6 +27,7 @@ from moil.core.records import JobState
 from moil.core.requirements import format_duration
 
 LONGEST = 5
+SHOWN = (JobState.done, JobState.running, JobState.submitted, JobState.ready, JobState.waiting, JobState.failed)
 
 
 def main(words: Sequence[str]) -> int:
@@ -83,7 +84,7 @@ def _report(run: Run) -> Iterator[str]:
 
 def _figures(run: Run) -> Iterator[tuple[str, str]]:
     counts = _counts(run)
-    states = [f"{count} {state}" for state, count in reversed(counts.items()) if count]
+    states = [f"{counts[state.value]} {state.value}" for state in SHOWN if counts[state.value]]
     yield "jobs", f"{sum(counts.values())}: {', '.join(states)}" if states else "none yet"
     if run.status.retried:
         yield "attempts", f"{run.status.retried} without a result"

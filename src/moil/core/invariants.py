@@ -51,7 +51,14 @@ def _readiness(workflow: Workflow, job: Job) -> Iterator[tuple[bool, str]]:
     if job.state is JobState.waiting and not job.not_before and not workflow.stopped:
         blocker = workflow.blocker(job)
         yield blocker is not None, "a waiting job waits for something"
-        yield blocker is None or job.id in blocker.watchers, "a waiting job watches what it waits for"
+        yield blocker is None or _watches(workflow.graph, job), "a waiting job watches something that it waits for"
+
+
+def _watches(graph: Graph, job: Job) -> bool:
+    """A service that went down may be the first blocker, while the job still watches one inside it; that will do."""
+    call = job.call
+    needed = (graph.sibling(job, index) for index in (*call.needs, *call.after, *call.services))
+    return any(job.id in other.watchers for other in needed)
 
 
 def _fulfilled(graph: Graph, job: Job) -> bool:

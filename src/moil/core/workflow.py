@@ -111,7 +111,17 @@ class Workflow:
             self._changed.extend(job.id for job in self.graph.add(None, (event.root,)))
             return
         self.revive(renew=True)
-        self._commands.extend(Submit(job.id, job.attempt) for job in self.graph.jobs.values() if job.state is JobState.ready)
+        self._say_again()
+
+    def _say_again(self) -> None:
+        """The commands that the last leader may not have lived to carry out."""
+        for job in self.graph.jobs.values():
+            if job.state is JobState.ready:
+                self._commands.append(Submit(job.id, job.attempt))
+            elif job.up and job.stopping:
+                self._commands.append(StopService(job.id, job.attempt))
+            elif job.up:
+                self._try_stop(job)
 
     def _on_attempts_submitted(self, event: AttemptsSubmitted) -> None:
         for one in event.attempts:

@@ -25,6 +25,8 @@ class Dispatcher:
         self._ready: deque[Submit] = deque()
         self._out: dict[ExternalId, tuple[JobId, int]] = {}
         self._ids: dict[tuple[JobId, int], ExternalId] = {}
+        #: Services that are up: they may stay so for long, and must not fill the window that their clients need.
+        self._up: set[ExternalId] = set()
         #: Attempts that have reported before their end; a failure is kept back until then, when the log is complete.
         self._returned: dict[ExternalId, Event | None] = {}
 
@@ -33,6 +35,8 @@ class Dispatcher:
         for job in self._workflow.graph.jobs.values():
             if job.live:
                 self._track(job.external_id, (job.id, job.attempt))
+                if job.up:
+                    self._up.add(job.external_id)
 
     def _track(self, external_id: ExternalId, attempt: tuple[JobId, int]) -> None:
         self._out[external_id] = attempt
@@ -71,7 +75,7 @@ class Dispatcher:
         """Fill the window; the events say what was submitted, and what could not be."""
         wanted: list[tuple[Job, Requirements]] = []
         events: list[Event] = []
-        room = self._batch.window - len(self._out)
+        room = self._batch.window - len(self._out) + len(self._up)
         while self._ready and len(wanted) < room:
             job = self._still_ready(self._ready.popleft())
             if job is None:
@@ -125,6 +129,7 @@ class Dispatcher:
             if report.phase is Phase.ended:
                 del self._out[report.id], self._ids[known]
                 self._returned.pop(report.id, None)
+                self._up.discard(report.id)
             if event is not None:
                 yield event
 
@@ -144,6 +149,7 @@ class Dispatcher:
             self._returned[report.id] = self._ended(report, known, at, Outcome.failed, failure)
             return None
         if report.phase is Phase.up:
+            self._up.add(report.id)
             return ServiceUp(at=at, job=job, attempt=attempt, value=record.value, files=record.files)
         if record.outcome is not Outcome.completed:
             self._returned[report.id] = self._ended(report, known, at, record.outcome, record.failure)

@@ -108,14 +108,17 @@ def offer(value: Any) -> Iterator[list[int]]:
     yield [fold(value), 7]
 
 
-def _steps(steps: tuple[Step, ...], have: list[Any], values: int) -> None:
+def _steps(steps: tuple[Step, ...], have: list[Any], values: int, addresses: tuple[Any, ...] = ()) -> None:
     for step in steps:
         chosen = [have[index % len(have)] for index in step.args] or [have[0]]
         known = [have[index % values] for index in step.args] or [have[0]]
         if step.kind == "service":
             with offer(chosen[0]) as address:
                 have.append(address)
-                _steps(step.steps, have, values)
+                _steps(step.steps, have, values, (*addresses, address))
+        elif step.kind == "after":
+            follows = [one for one in chosen if not any(one is address for address in addresses)]
+            have.append(interpret.options(after=follows)(step.plan or Plan(), known))
         else:
             have.extend(_step(step, chosen, known, have))
 
@@ -138,8 +141,6 @@ def _step(step: Step, chosen: list[Any], known: list[Any], have: list[Any]) -> l
             return [write(chosen)]
         case "memory":
             return [interpret.options(memory=bytes_needed(chosen))(plan, chosen)]
-        case "after":
-            return [interpret.options(after=chosen)(plan, known)]
         case "checkpoint":
             return [interpret.options(checkpoint=True)(plan, chosen)]
         case "flaky":

@@ -69,6 +69,7 @@ class _Running:
     execution: Execution | None = None
     stopped: bool = False
     reports: list[Report] = field(default_factory=list)
+    told: list[Report] = field(default_factory=list)
 
 
 class SimulatedBatchSystem:
@@ -82,9 +83,12 @@ class SimulatedBatchSystem:
         self.ceiling = Ceiling(cores=64.0, memory=1 << 40, disk=1 << 40, accelerators=8)
         self.store: DurableStore | None = None
         self._out: dict[ExternalId, _Running] = {}
+        self._over: dict[ExternalId, _Running] = {}
         self._news: list[Report] = []
         #: Every attempt that was run, in order: (job id, attempt).
         self.executed: list[tuple[int, int]] = []
+        #: How many of these the leaders before the present one had seen.
+        self.executed_before = 0
 
     def submit(self, submissions: Sequence[Submission]) -> Sequence[ExternalId]:
         """Take them; each starts when its time comes."""
@@ -95,10 +99,7 @@ class SimulatedBatchSystem:
     def poll(self, ids: Collection[ExternalId]) -> Iterable[Report]:
         """What has happened since; unknown attempts are lost."""
         news, self._news = self._news, []
-        for one in news:
-            if one.phase is Phase.ended:
-                self._out.pop(one.id, None)
-        known = {*self._out, *(one.id for one in news)}
+        known = {*self._out, *self._over}
         news += [Report(id=one, phase=Phase.ended, outcome=Outcome.lost) for one in ids if one not in known]
         return news
 
@@ -120,7 +121,16 @@ class SimulatedBatchSystem:
     def forget(self) -> None:
         """Everything that ran is gone, as with the machine under it."""
         self._out.clear()
+        self._over.clear()
         self._news.clear()
+
+    def reconnect(self) -> None:
+        """A new leader hears everything again: what the last one was told, it may not have written down."""
+        self._news.clear()
+        self._out.update(self._over)
+        self._over.clear()
+        for running in self._out.values():
+            running.reports, running.told = [*running.told, *running.reports], []
 
     def act(self) -> bool:
         """Let one thing happen, if anything can."""
@@ -139,8 +149,9 @@ class SimulatedBatchSystem:
 
     def _tell(self, one: Report) -> None:
         self._news.append(one)
+        self._out[one.id].told.append(one)
         if one.phase is Phase.ended:
-            self._out.pop(one.id, None)
+            self._over[one.id] = self._out.pop(one.id)
 
     def _end(self, token: ExternalId, outcome: Outcome) -> None:
         failure = Failure(error=f"simulated: {outcome.value}")
@@ -277,6 +288,8 @@ class SimulatedWorld:
         invariants.check(replayed.workflow)
         jobs = replayed.workflow.graph.jobs.values()
         self.done_before = frozenset(one.id for one in jobs if one.state is JobState.done)
+        self.batch.reconnect()
+        self.batch.executed_before = len(self.batch.executed)
         first = self._first(fn, args, store, fresh=not jobs)
         leader = Leader(world, replayed, log, [_Checker(steps)])
         self.workflow = leader.workflow

@@ -1,0 +1,169 @@
+"""Run a job of a script that has no __main__ block, or of a module.
+
+  moil run main.py a.txt b.txt --batch-system slurm      the job main, or the only one in the file
+  moil run main.py:align reads.fq --job-store run1       another one
+  moil run -m analysis.main:align reads.fq               of a module, as after python -m
+
+What stands behind the name of the script belongs to the job and to the engine: moil run main.py --help tells.
+
+The script is loaded as `multiprocessing.spawn` would, so a guarded block in it does not run. `sys.argv` and the first
+entry of `sys.path` are what they would be under ``python main.py``.
+"""
+
+# ruff: noqa: PTH100, PTH119
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+import traceback
+import types
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from moil import program
+from moil.authoring.job import JobFunction
+from moil.authoring.service import Service
+from moil.cli.parsing import Parser, verb_parser
+from moil.errors import MoilError, UsageError
+from moil.runtime import entry
+from moil.settings import nearest
+
+
+def main(words: Sequence[str]) -> int:
+    """``moil run SCRIPT[:FUNCTION] …``."""
+    parser = verb_parser(__name__, __doc__)
+    parser.usage = "moil run [-m] SCRIPT[:FUNCTION] …"
+    parser.add_argument("-m", dest="is_module", action="store_true", help="SCRIPT is the name of a module")
+    parser.add_argument("script", metavar="SCRIPT[:FUNCTION]", help="what to load, and the job to run")
+    own = 2 if words[:1] == ["-m"] else 1
+    _check_order(parser, words[:own])
+    given = parser.parse_args(words[:own])
+    target = _module(given.script) if given.is_module else _script(given.script)
+    command = [*_own_words(), "run", *words[:own]]
+    module, loaded = _load(target, words[own:])
+    callee = program.as_job(_chosen(module, target))
+    return program.run_command(callee, words[own:], command=command, program=loaded)
+
+
+def _check_order(parser: Parser, words: Sequence[str]) -> None:
+    if words and words[-1].startswith("-") and words[-1] not in ("-h", "--help", "-m"):
+        parser.error(f"{words[-1]} stands before the script; options of the job and of the engine follow it")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Target:
+    """What to load: `name` as it was typed, without the function."""
+
+    name: str
+    script: str = ""
+    module: str = ""
+    function: str = ""
+
+
+def _script(typed: str) -> _Target:
+    name, function = _split(typed)
+    if Path(typed).exists():
+        name, function = typed, ""
+    if Path(name).is_dir():
+        raise UsageError(f"{name} is a directory; name a script in it, or use -m for a package")
+    if not Path(name).exists():
+        raise UsageError(f"{name}: no such file; give the path of a Python script, or use -m for a module")
+    return _Target(name=name, script=os.path.abspath(name), function=function)
+
+
+def _module(typed: str) -> _Target:
+    name, function = _split(typed)
+    return _Target(name=name, module=name, function=function)
+
+
+def _split(typed: str) -> tuple[str, str]:
+    name, colon, function = typed.rpartition(":")
+    return (name, function) if colon and function.isidentifier() else (typed, "")
+
+
+def _load(target: _Target, arguments: Sequence[str]) -> tuple[types.ModuleType, entry.Entry]:
+    """The module, and what a worker needs to load it too. What it raises is shown as Python would show it."""
+    if not sys.flags.safe_path:
+        sys.path[:1] = [str(Path.cwd() if target.module else Path(target.script).resolve().parent)]
+    try:
+        module = _main_module(target.module)
+        sys.argv[:] = [_origin(module) if module else target.name, *arguments]
+        path = tuple(os.path.abspath(one) for one in sys.path)
+        wanted = entry.Entry(script=target.script, module=module, path=path, argv=tuple(sys.argv))
+        loaded = entry.load(wanted)
+    except MoilError:
+        raise
+    except Exception as error:
+        _show_traceback(error)
+        raise UsageError(f"{target.name} cannot be loaded: {type(error).__name__}: {error}") from error
+    assert loaded is not None
+    return loaded, wanted
+
+
+def _main_module(name: str) -> str:
+    """The module that ``python -m`` would run: of a package, its ``__main__`` if it has one. Raises UsageError."""
+    if not name:
+        return ""
+    spec = importlib.util.find_spec(name)
+    if spec is None:
+        raise UsageError(f"there is no module {name}; it is looked for in {Path.cwd()}, and where Python looks")
+    inner = f"{name}.__main__"
+    return inner if spec.submodule_search_locations is not None and importlib.util.find_spec(inner) else name
+
+
+def _origin(module: str) -> str:
+    spec = importlib.util.find_spec(module)
+    return (spec.origin if spec else None) or module
+
+
+def _show_traceback(error: Exception) -> None:
+    """Without our own frames, which come first."""
+    trace = error.__traceback__
+    own = str(Path(program.__file__).parent)
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith((own, "<frozen")):
+        trace = trace.tb_next
+    traceback.print_exception(type(error), error, trace)
+
+
+def _chosen(module: types.ModuleType, target: _Target) -> Any:
+    """The function to run. Raises UsageError, which lists the jobs."""
+    jobs = _jobs(module)
+    listed = f"its jobs are {', '.join(jobs)}" if jobs else "it has no job: put @moil.job above a function"
+    if target.function:
+        found = getattr(module, target.function, None)
+        if found is None:
+            raise UsageError(f"{target.name} has no {target.function!r}{nearest(target.function, jobs)}; {listed}")
+    elif callable(getattr(module, "main", None)):
+        found = module.main
+    elif len(jobs) == 1:
+        found = getattr(module, jobs[0])
+    else:
+        raise UsageError(f"{target.name} has no 'main', so say what to run: moil run {target.name}:FUNCTION; {listed}")
+    return _runnable(found, target, listed)
+
+
+def _runnable(found: Any, target: _Target, listed: str) -> Any:
+    if isinstance(found, Service) or not callable(found) or isinstance(found, type):
+        what = "a service" if isinstance(found, Service) else f"a {type(found).__name__}, not a function"
+        raise UsageError(f"{target.function or 'main'} of {target.name} is {what}, so it cannot be run; {listed}")
+    return found
+
+
+def _jobs(module: types.ModuleType) -> list[str]:
+    """The names of the jobs that were written in this module."""
+    found: dict[str, Any] = vars(module)
+    return [name for name, one in found.items() if isinstance(one, JobFunction) and one.__module__ == module.__name__]
+
+
+def _own_words() -> list[str]:
+    """How this command was started."""
+    typed = sys.argv[0]
+    if os.path.basename(typed) == "__main__.py":
+        return [program.python_word(), "-m", "moil"]
+    found = shutil.which(os.path.basename(typed))
+    return [os.path.basename(typed) if found and os.path.abspath(found) == os.path.abspath(typed) else typed]
