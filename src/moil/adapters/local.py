@@ -229,7 +229,7 @@ class LocalBatchSystem:
         token: str = header["token"]
         if kind == wire.ENDED:
             outcome = Outcome(header["outcome"])
-            failure = None if slot.returned else Failure(error=header["error"], host=self._host)
+            failure = None if slot.returned and not header["verdict"] else Failure(error=header["error"], host=self._host)
             self._free(slot)
             self._ended(token, outcome, failure, used)
             return

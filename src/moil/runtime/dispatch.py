@@ -139,7 +139,7 @@ class Dispatcher:
             return AttemptStarted(at=at, job=job, attempt=attempt, host=report.host)
         if report.phase is Phase.ended:
             if report.id in self._returned:
-                return self._returned[report.id]
+                return self._after_all(report, known, at)
             return self._ended(report, known, at, report.outcome, report.failure)
         try:
             assert report.record is not None
@@ -156,6 +156,13 @@ class Dispatcher:
             return None
         self._returned[report.id] = None
         return self._completed(report, known, at, record)
+
+    def _after_all(self, report: Report, known: tuple[JobId, int], at: float) -> Event | None:
+        """The failure that was kept back; but if the batch system ended the attempt, that is why it failed."""
+        kept = self._returned[report.id]
+        if kept is not None and report.failure is not None:
+            return self._ended(report, known, at, report.outcome, report.failure)
+        return kept
 
     def _completed(self, report: Report, known: tuple[JobId, int], at: float, record: OutcomeRecord) -> Event:
         job, attempt = known

@@ -98,24 +98,25 @@ class House(Protocol):
 class JobProcess:
     """This process, from the fork on."""
 
-    def __init__(self, order: Order, house: House, channel: socket.socket, *, log: int, stop: int) -> None:
-        self._order, self._house, self._channel = order, house, channel
-        self._log, self._stop = log, stop
+    def __init__(self, order: Order, house: House, channel: socket.socket, *, stop: int = -1) -> None:
+        self._order, self._house, self._channel, self._stop = order, house, channel, stop
         self._started = time.monotonic()
+        self._cpu = _cpu()
 
-    def run(self, parent: int) -> NoReturn:
+    def run(self, parent: int, log: int) -> NoReturn:
         """Do the job and end the process."""
         code = 1
         try:
-            settle_in(parent, self._log)
-            self._work()
+            settle_in(parent, log)
+            self.work()
             code = 0
         except BaseException as error:
             os.write(2, f"moil: the worker failed: {type(error).__name__}: {error}\n".encode())
         finally:
             os._exit(code)
 
-    def _work(self) -> None:
+    def work(self) -> bool:
+        """Do the job and report; whether the process is fit for another."""
         order = self._order
         os.environ.update(order.env)
         enter(order.scratch)
@@ -124,12 +125,14 @@ class JobProcess:
             task = decode_task(order.record)
         except BaseException as error:
             self._report(wire.RETURNED, unloadable(order.token, error))
-            return
+            return False
         execution = Execution(task, self._place())
         if task.service:
             self._serve(execution)
-        else:
-            self._report(wire.RETURNED, execution.run())
+            return False
+        record = execution.run()
+        self._report(wire.RETURNED, record)
+        return record.outcome is Outcome.completed
 
     def _serve(self, execution: Execution) -> None:
         up = execution.start()
@@ -155,8 +158,11 @@ class JobProcess:
             print(record.failure.traceback, end="", file=sys.stderr)
         flush()
         data = encode_outcome(record)
-        header = {"token": self._order.token, **usage(self._started)}
+        header = {"token": self._order.token, **self._usage()}
         self._channel.sendall(wire.frame(kind, wire.pack(header, [data])))
+
+    def _usage(self) -> dict[str, Any]:
+        return {"wall": time.monotonic() - self._started, "cpu": _cpu() - self._cpu, "memory": _peak()}
 
 
 def settle_in(parent: int, log: int) -> None:
@@ -193,14 +199,15 @@ def flush() -> None:
             stream.flush()
 
 
-def usage(started: float) -> dict[str, Any]:
-    """What this process and its children have used."""
+def _cpu() -> float:
+    """Seconds of CPU that this process and its children have used."""
     own, below = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return {
-        "wall": time.monotonic() - started,
-        "cpu": own.ru_utime + own.ru_stime + below.ru_utime + below.ru_stime,
-        "memory": max(own.ru_maxrss, below.ru_maxrss) * 1024,
-    }
+    return own.ru_utime + own.ru_stime + below.ru_utime + below.ru_stime
+
+
+def _peak() -> int:
+    """The most memory that this process, or one of its children, has used."""
+    return 1024 * max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
 def unloadable(token: str, error: BaseException) -> OutcomeRecord:

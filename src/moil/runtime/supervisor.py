@@ -15,9 +15,7 @@ the other end is gone, everything is ended.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import resource
 import select
 import shutil
 import signal
@@ -26,15 +24,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from moil.core import wire
 from moil.core.records import Outcome
 from moil.core.requirements import format_duration, format_size
-from moil.runtime import deferred, processes
-from moil.runtime.attempt_log import AttemptLog
-from moil.runtime.job_process import JobProcess, Order
 from moil.ports.job_store import JobStore
+from moil.runtime import deferred, processes, runners
+from moil.runtime.attempt_log import AttemptLog
+from moil.runtime.job_process import Order
 
 SAMPLE = 0.1
 FIRST_SAMPLE = 0.05
@@ -51,6 +49,7 @@ class House:
     work: Path
     load: Callable[[], None]
     log_limit: int
+    isolation: str
     host: str
 
 
@@ -67,6 +66,8 @@ class Supervisor:
         self.baseline = processes.own_memory()
         self._waiting: list[tuple[bytes, bytes]] = []
         self._log = AttemptLog(house.work / f"slot-{number}.log", house.store, house.log_limit)
+        self._forked = runners.Forked(house, channel, self._log.fd)
+        self._warm = runners.Warm(house, channel, self._log.fd) if house.isolation == "worker" else None
 
     def serve(self) -> None:
         """Take attempts until the other end is closed."""
@@ -97,6 +98,10 @@ class Supervisor:
         self._waiting = [one for one in self._waiting if one[0] == wire.TASK]
         return taken
 
+    def runner(self, order: Order) -> runners.Runner:
+        """What runs this attempt."""
+        return self._forked if self._warm is None or order.service else self._warm
+
     @property
     def channel(self) -> socket.socket:
         return self._channel
@@ -111,95 +116,71 @@ class Supervisor:
 
 
 class _Watch:
-    """One attempt, from its fork to its last trace."""
+    """One attempt, from its beginning to its last trace."""
 
     def __init__(self, supervisor: Supervisor, payload: bytes) -> None:
         self._supervisor = supervisor
         self._house = supervisor.house
         self._order = Order.read(payload, self._house.work)
+        self._runner = supervisor.runner(self._order)
         self._verdict: tuple[Outcome, str] | None = None
         self._killing_at: float | None = None
         self._peak = 0
         #: What the job shares with this process it has not asked for.
         self._baseline = supervisor.baseline
-        self._stop_end: int | None = None
         self._started = time.monotonic()
 
     def run(self) -> None:
         """Run the attempt and report its end."""
-        order = self._order
-        order.make_directories()
-        self._supervisor.log.begin(order.token)
+        self._order.make_directories()
+        self._supervisor.log.begin(self._order.token)
         oom_kills = processes.kernel_oom_kills()
-        pid = self._fork()
+        self._runner.begin(self._order)
         try:
-            self._look_after(pid)
-            _, status, usage = os.wait4(pid, 0)
+            self._look_after()
+            ended = self._runner.end()
         except (_Gone, ConnectionResetError):
-            processes.kill_tree(pid)
+            processes.kill_tree(self._runner.pid)
             processes.kill_children()
             self._clean_up()
             raise _Gone from None
-        processes.kill_children()
-        if self._verdict is None and _killed(status) and processes.kernel_oom_kills() > oom_kills:
+        if self._verdict is None and ended.code == -signal.SIGKILL and processes.kernel_oom_kills() > oom_kills:
             self._verdict = (Outcome.out_of_memory, "the machine ran out of memory, and its kernel killed the job")
-        self._end(status, usage)
+        self._report(ended)
 
-    def _fork(self) -> int:
-        stop_read, stop_write = os.pipe() if self._order.service else (-1, -1)
-        parent = os.getpid()
-        pid = os.fork()
-        if pid == 0:
-            if stop_write >= 0:
-                os.close(stop_write)
-            self._become_job(parent, stop_read)
-        if stop_read >= 0:
-            os.close(stop_read)
-            self._stop_end = stop_write
-        return pid
-
-    def _become_job(self, parent: int, stop: int) -> NoReturn:
-        job = JobProcess(self._order, self._house, self._supervisor.channel, log=self._supervisor.log.fd, stop=stop)
-        job.run(parent)
-
-    def _look_after(self, pid: int) -> None:
-        """Until the job's own process is gone: obey orders, keep limits, pass the log on."""
-        pidfd = os.pidfd_open(pid)
+    def _look_after(self) -> None:
+        """Until the job is over: obey orders, keep limits, pass the log on."""
         poll = select.poll()
-        poll.register(pidfd, select.POLLIN)
+        poll.register(self._runner.fileno(), select.POLLIN)
         poll.register(self._supervisor.channel, select.POLLIN)
         next_sample, next_log = self._started + FIRST_SAMPLE, self._started + LOG_EVERY
-        try:
-            while True:
-                now = time.monotonic()
-                ready = poll.poll(max(0.0, min(next_sample, next_log) - now) * 1000)
-                if any(fd == pidfd for fd, _ in ready):
-                    return
-                if ready:
-                    self._supervisor.read_frames()
-                    self._obey(pid)
-                now = time.monotonic()
-                if now >= next_sample:
-                    self._keep_limits(pid, now)
-                    next_sample = now + SAMPLE
-                if now >= next_log:
-                    self._supervisor.log.pass_on()
-                    next_log = now + LOG_EVERY
-        finally:
-            os.close(pidfd)
+        while True:
+            ready = runners.ready(poll, min(next_sample, next_log) - time.monotonic())
+            if self._runner.fileno() in ready:
+                return
+            if ready:
+                self._supervisor.read_frames()
+                self._obey()
+            now = time.monotonic()
+            if now >= next_sample:
+                self._keep_limits(now)
+                next_sample = now + SAMPLE
+            if now >= next_log:
+                self._supervisor.log.pass_on()
+                next_log = now + LOG_EVERY
 
-    def _obey(self, pid: int) -> None:
+    def _obey(self) -> None:
         for kind, payload in self._supervisor.orders():
             header, _ = wire.unpack(payload)
             if header["token"] != self._order.token:
                 continue
             if kind == wire.STOP:
-                self._close_stop_end()
+                self._runner.stop()
             elif kind == wire.KILL:
-                self._kill(pid, Outcome.cancelled, "cancelled")
+                self._kill(Outcome.cancelled, "cancelled")
 
-    def _keep_limits(self, pid: int, now: float) -> None:
-        order = self._order
+    def _keep_limits(self, now: float) -> None:
+        order, pid = self._order, self._runner.pid
         resident = processes.tree_memory(pid)
         self._peak = max(self._peak, resident)
         if self._killing_at is not None:
@@ -211,37 +192,31 @@ class _Watch:
             processes.kill_tree(pid)
         elif order.walltime and now - self._started > order.walltime:
             limit = format_duration(order.walltime)
-            self._kill(pid, Outcome.timed_out, f"ran longer than its walltime of {limit}: raise walltime=")
+            self._kill(Outcome.timed_out, f"ran longer than its walltime of {limit}: raise walltime=")
 
-    def _kill(self, pid: int, outcome: Outcome, why: str) -> None:
+    def _kill(self, outcome: Outcome, why: str) -> None:
         if self._killing_at is None:
             self._verdict = (outcome, why)
             self._killing_at = time.monotonic() + GRACE
-            processes.kill_tree(pid, signal.SIGTERM)
+            processes.kill_tree(self._runner.pid, signal.SIGTERM)
 
-    def _close_stop_end(self) -> None:
-        if self._stop_end is not None:
-            os.close(self._stop_end)
-            self._stop_end = None
-
-    def _end(self, status: int, usage: resource.struct_rusage) -> None:
-        code = os.waitstatus_to_exitcode(status)
-        outcome, why = self._verdict or (Outcome.failed, _why(code))
-        if self._verdict:
+    def _report(self, ended: runners.Ended) -> None:
+        outcome, why = self._verdict or (Outcome.failed, runners.why(ended.code))
+        if self._verdict or ended.code:
             self._supervisor.log.note(why)
         self._clean_up()
         header: dict[str, Any] = {
             "token": self._order.token,
             "outcome": outcome.value,
             "error": why,
+            "verdict": self._verdict is not None,
             "wall": time.monotonic() - self._started,
-            "cpu": usage.ru_utime + usage.ru_stime,
-            "memory": max(self._peak, usage.ru_maxrss * 1024),
+            "cpu": ended.cpu,
+            "memory": max(self._peak, ended.memory),
         }
         self._supervisor.channel.sendall(wire.frame(wire.ENDED, wire.pack(header)))
 
     def _clean_up(self) -> None:
-        self._close_stop_end()
         if deferred.pending(self._order.deferred):
             run_deferred(self._order.deferred, self._house.load, self._supervisor.log.fd)
         self._supervisor.log.end()
@@ -263,18 +238,6 @@ def run_deferred(file: Path, load: Callable[[], None], log: int) -> None:
             os._exit(code)
     os.waitpid(pid, 0)
     processes.kill_children()
-
-
-def _killed(status: int) -> bool:
-    return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-
-
-def _why(code: int) -> str:
-    if code < 0:
-        with contextlib.suppress(ValueError):
-            return f"the job was killed by {signal.Signals(-code).name}"
-        return f"the job was killed by signal {-code}"
-    return f"the job's process ended with exit status {code} before the job returned"
 
 
 def _remove(directory: Path) -> None:

@@ -110,6 +110,7 @@ class Zygote:
             work=Path(header["work"]),
             load=_warm(load) if header["preload"] else load,
             log_limit=header["log_limit"],
+            isolation=header["isolation"],
             host=socket.gethostname(),
         )
         job_process.freeze()
