@@ -135,20 +135,8 @@ def _at_home(value: Any) -> Any:
 
 
 def _command_line() -> list[str]:
-    """The words that started this program, so that a message can say how to start it again."""
-    main_module = sys.modules["__main__"]
-    spec = getattr(main_module, "__spec__", None)
-    python = python_word()
-    if spec is not None and spec.name != "__main__":
-        return [python, "-m", spec.name.removesuffix(".__main__"), *sys.argv[1:]]
-    direct = os.access(sys.argv[0], os.X_OK) and os.path.sep in sys.argv[0]
-    return [*([] if direct else [python]), *sys.argv]
-
-
-def python_word() -> str:
-    """What to type for this interpreter: its name if that finds it, else its path."""
-    name = os.path.basename(sys.executable)
-    return name if shutil.which(name) == sys.executable else sys.executable or "python"
+    """The words that started this program, whatever it has done to `sys.argv` since."""
+    return list(sys.orig_argv)
 
 
 def _show(value: Any, output: str | None) -> int:

@@ -149,10 +149,11 @@ def look(store: DurableStore) -> Run:
         return Run(store=store, record=record, status=found, now=now)
     try:
         replayed = replay_if_small(store)
-    except DamagedError as error:
-        return Run(store=store, record=record, status=found, now=now, caveat=f"these are the last known figures: {error}")
+    except StoreError as error:
+        caveat = f"these are the last figures that its leader has written, and its journal cannot be read: {error}"
+        return Run(store=store, record=record, status=found, now=now, caveat=caveat)
     if replayed is None:
-        caveat = "these are the last figures that its leader has written; a resumed run goes by the journal"
+        caveat = "these are the last figures that its leader has written; what it did after that counts too"
         return Run(store=store, record=record, status=found, now=now, caveat=caveat)
     return Run(store=store, record=record, status=_exact(found, replayed), now=now)
 
