@@ -25,8 +25,15 @@ from moil.settings import EngineSettings, Setting, settings_of
 
 DOCS = Path(__file__).resolve().parent
 
-WITHOUT_EFFECT = frozenset({"isolation", "deploy", "log_file"})
-"""Settings that are read and checked, and change nothing in this release."""
+NOTES = {
+    "batch_system": "`local` only, in this release",
+    "job_store": "a directory only, in this release",
+    "isolation": "no effect in this release",
+    "deploy": "no effect in this release",
+    "log_file": "no effect in this release",
+    "log_level": "in this release: `error`, `critical` and `off` show no progress, the others all of it",
+}
+"""What this release does not do yet. README.md has the same list, under "What is not there yet"."""
 
 _MARK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- /generated -->)", re.DOTALL)
 _REMARK = re.compile(r"^    #: (.*)\n    (\w+) = ", re.MULTILINE)
@@ -42,27 +49,27 @@ def settings() -> str:
     """Every setting of the engine, in groups."""
     known = list(settings_of(EngineSettings))
     groups = dict.fromkeys(one.group for one in known)
-    return "\n\n".join(f"### {_capital(group)}\n\n{_group([one for one in known if one.group == group])}" for group in groups)
+    tables = {group: _group([one for one in known if one.group == group]) for group in groups}
+    return "\n\n".join(f"### {_capital(group)}\n\n{rows}" for group, rows in tables.items())
 
 
 def _group(known: list[Setting]) -> str:
-    return table(("option", "default", "", "Toil's spelling"), *map(_setting, known))
+    return table(("option", "default", "what it means", "Toil's spelling"), *map(_setting, known))
 
 
 def _setting(one: Setting) -> tuple[str, ...]:
-    if one.kind is bool:
-        option = f"`{one.flag}`, `--no-{one.spelling}`"
-    else:
-        option = f"`{one.flag} {one.metavar}`"
+    option = f"`{one.flag}`, `--no-{one.spelling}`" if one.kind is bool else f"`{one.flag} {one.metavar}`"
     toil = ", ".join(f"`{word.partition('=')[0]}`" for word in one.details.get("toil", "").split())
-    text = one.details.get("help", "") + (" *(no effect in this release)*" if one.name in WITHOUT_EFFECT else "")
+    text = one.details.get("help", "") + (f" *({NOTES[one.name]})*" if one.name in NOTES else "")
     return option, _default(one), text, toil
 
 
 def _default(one: Setting) -> str:
     if one.default in (None, ()):
         return ""
-    return ("on" if one.default else "off") if one.kind is bool else f"`{one.default:g}`" if one.kind is float else f"`{one.default}`"
+    if one.kind is bool:
+        return "on" if one.default else "off"
+    return f"`{one.default:g}`" if one.kind is float else f"`{one.default}`"
 
 
 def _capital(text: str) -> str:

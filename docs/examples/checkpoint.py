@@ -7,18 +7,18 @@ import moil
 
 # [checkpoint]
 @moil.job(memory="64 MiB", retries=0)
-def use(token: str) -> str:
-    if token == "token 1":
-        raise PermissionError(f"{token} has expired")
-    return f"used {token}"
+def use(ticket: str) -> str:
+    if ticket == "ticket 1":
+        raise PermissionError(f"{ticket} has expired")
+    return f"used {ticket}"
 
 
 @moil.job(memory="64 MiB", checkpoint=True, retries=1)
 def session(log: Path) -> str:
-    """Asks for a fresh token each time it is run."""
+    """Asks for a fresh ticket each time it is run."""
     asked = len(log.read_text()) + 1 if log.exists() else 1
     log.write_text("." * asked)
-    return use(f"token {asked}")
+    return use(f"ticket {asked}")
 # [/checkpoint]
 
 

@@ -3,6 +3,7 @@
 # [library]
 import moil
 from moil import File
+
 from words import main
 
 if __name__ == "__main__":

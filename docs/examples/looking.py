@@ -3,6 +3,7 @@
 import moil
 
 
+# [jobs]
 @moil.job(memory="64 MiB", retries=0)
 def sample(number: int) -> int:
     print("weighing sample", number)
@@ -20,6 +21,7 @@ def total(weights: list[int]) -> int:
 def main() -> int:
     """Weigh four samples."""
     return total([sample(number) for number in range(4)])
+# [/jobs]
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import argparse
 
 import moil
 from moil import File
+
 from words import main
 
 # [parser]

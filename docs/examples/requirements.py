@@ -1,7 +1,6 @@
 """Ask for cores, memory, disk, walltime and accelerators."""
 
 import os
-from pathlib import Path
 
 import moil
 from moil import File
@@ -11,7 +10,7 @@ from moil import File
 @moil.job(cores=2, memory="1 GiB", disk="100 MiB", walltime="10 min")
 def align(reads: File) -> str:
     given = moil.current().requirements
-    return f"cores {given.cores:g}, memory {given.memory >> 20} MiB, disk {given.disk >> 20} MiB, walltime {given.walltime:g} s"
+    return f"cores {given.cores:g}, memory {given.memory >> 20} MiB, walltime {given.walltime:g} s"
 # [/fixed]
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import moil
 
 
+# [jobs]
 @moil.job(memory="64 MiB")
 def measure(sample: int) -> int:
     print("measured", sample)
@@ -14,6 +15,7 @@ def measure(sample: int) -> int:
 @moil.job(memory="64 MiB", retries=0)
 def calibrate(values: list[int], constants: Path) -> float:
     return sum(values) * float(constants.read_text())
+# [/jobs]
 
 
 @moil.job(memory="64 MiB")

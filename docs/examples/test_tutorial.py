@@ -4,6 +4,7 @@ from pathlib import Path
 
 import moil
 from moil import File
+
 from tutorial_5_mended import main, warmest
 
 

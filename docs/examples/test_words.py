@@ -4,6 +4,7 @@ from pathlib import Path
 
 import moil
 from moil import File
+
 from words import count, main
 
 

@@ -8,11 +8,10 @@ from moil.authoring.file import File
 from moil.authoring.job import current, defer, job
 from moil.authoring.service import service
 from moil.errors import MoilError
+from moil.version import __version__
 
 if TYPE_CHECKING:
     from moil.program import add_options, main, run
-
-__version__ = "0.1.0"
 
 __all__ = ["File", "MoilError", "__version__", "add_options", "current", "defer", "job", "main", "run", "service"]
 

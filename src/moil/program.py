@@ -139,6 +139,12 @@ def _command_line() -> list[str]:
     return list(sys.orig_argv)
 
 
+def python_word() -> str:
+    """What to type for this interpreter: its name if that finds it, else its path."""
+    name = os.path.basename(sys.executable)
+    return name if shutil.which(name) == sys.executable else sys.executable or "python"
+
+
 def _show(value: Any, output: str | None) -> int:
     """Print the result; files in it go to `output`, or beside us under their own names."""
     if isinstance(value, File):

@@ -24,6 +24,7 @@ LONGEST = 5
 def observers_for(settings: EngineSettings, stream: TextIO | None = None) -> Sequence[Observer]:
     """The display that suits the stream and the settings."""
     stream = stream or sys.stderr
+    assert stream is not None, "a program without standard error shows no progress"
     if not settings.progress or settings.log_level in ("error", "critical", "off"):
         return ()
     return (LiveDisplay(stream),) if stream.isatty() else (LineDisplay(stream),)

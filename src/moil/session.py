@@ -25,7 +25,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import moil
 from moil import plugins, workdir
 from moil.authoring.context import Callee
 from moil.authoring.file import File
@@ -33,7 +32,7 @@ from moil.core.events import RunStarted
 from moil.core.records import Call, Stored
 from moil.core.requirements import excess, parse_size
 from moil.core.workflow import Workflow
-from moil.errors import Interrupted, NoSuchKey, RequirementError, UsageError, WorkflowFailed
+from moil.errors import Interrupted, MoilError, NoSuchKey, RequirementError, UsageError, WorkflowFailed
 from moil.options import to_policy
 from moil.ports.batch_system import BatchSystem
 from moil.ports.job_store import DurableStore
@@ -42,6 +41,7 @@ from moil.runtime import codec, entry, files, journal, report, status, values
 from moil.runtime.leader import Leader, World
 from moil.runtime.reactor import SelectorReactor, SystemClock
 from moil.settings import EngineSettings
+from moil.version import __version__
 from moil.worker import BOOT
 
 RUNS = Path("moil-runs")
@@ -115,7 +115,7 @@ class Session:
             "id": run_id,
             "name": self._start.callee.name,
             "command": list(self._start.command),
-            "moil": moil.__version__,
+            "moil": __version__,
             "python": sys.version.split()[0],
         }
         store.put(RECORD, json.dumps(record, indent=1).encode())
@@ -218,7 +218,7 @@ class Session:
         """Workers first: they write to the store, which may be about to go."""
         workflow = leader.workflow
         batch.close()
-        with contextlib.suppress(moil.MoilError) if sys.exc_info()[0] else contextlib.nullcontext():
+        with contextlib.suppress(MoilError) if sys.exc_info()[0] else contextlib.nullcontext():
             leader.close()
             if self._to_be_removed(workflow):
                 self._remove_store()
@@ -323,7 +323,7 @@ def _worker_command(python: str | None) -> list[str]:
         python = sys.executable
     elif shutil.which(python) is None:
         raise UsageError(f"--worker-python {python}: no such program; give the path of a Python interpreter")
-    engine = str(Path(moil.__file__).parent.parent)
+    engine = str(Path(__file__).parent.parent)
     return [python, "-P", *_interpreter_flags(), "-c", BOOT, engine]
 
 

@@ -95,10 +95,11 @@ def python(*words: str | Path, cwd: Path) -> Said:
     return Said(done.returncode, done.stdout, done.stderr)
 
 
-def begin(*words: str | Path, cwd: Path) -> subprocess.Popen[str]:
-    """``moil`` in a process of its own, still running."""
-    command = [sys.executable, "-m", "moil", *map(str, words)]
-    return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def begin(*words: str | Path, cwd: Path, code: str = "") -> subprocess.Popen[str]:
+    """``moil``, or other code, in a process of its own that is still running."""
+    command = [sys.executable, *(["-c", code] if code else ["-m", "moil"]), *map(str, words)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=cwd, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
 
 def until(condition: Callable[[], bool], what: str) -> None:
@@ -206,8 +207,22 @@ class Synthetic:
 
     def led_by(self, pid: int) -> None:
         """Another leader has written the status."""
+        self._change(pid=pid)
+
+    def ended(self, state: str) -> None:
+        """Its leader has written its last status."""
+        self._change(state=state)
+
+    def _change(self, **fields: Any) -> None:
         found = json.loads(self.store.get("status/00000001"))
-        self.store.put("status/00000001", json.dumps(found | {"pid": pid}).encode())
+        self.store.put("status/00000001", json.dumps(found | fields).encode())
+
+    def nothing(self) -> None:
+        """Leave it as it is."""
+
+    def forget_record(self) -> None:
+        """It was never written."""
+        self.store.delete([RECORD])
 
     def print_log(self, token: str, *pieces: bytes, begin_with: int = 0) -> None:
         """What an attempt has printed."""

@@ -114,7 +114,7 @@ class JobFunction(Generic[P, R]):
     def __reduce__(self) -> Any:
         original = self.bare()
         if original is self and original_of(self) is self:
-            return self.__qualname__
+            return str(getattr(self, "__qualname__"))
         return (_with_options, (original, self.settings)) if original is not self else (JobFunction, (self.fn, self.settings))
 
     def bare(self) -> JobFunction[P, R]:

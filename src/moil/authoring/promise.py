@@ -105,7 +105,7 @@ def _part_type(hint: Any, how: str, key: Any) -> Any:
             return items[0]
         return items[key] if -len(items) <= key < len(items) else None
     if how == "attr" and isinstance(hint, type):
-        return _hints(hint).get(key)
+        return _hints(hint).get(str(key))
     return None
 
 

@@ -50,7 +50,7 @@ class Service(Generic[P, T]):
     def __reduce__(self) -> Any:
         original = original_of(self)
         if original is self:
-            return self.__qualname__
+            return str(getattr(self, "__qualname__"))
         return (Service, (self.fn, self.settings)) if original is None else (_with_options, (original, self.settings))
 
     def bare(self) -> Service[P, T]:

@@ -112,9 +112,9 @@ def open_store(locator: str) -> DurableStore:
     """The job store that a STORE names. Raises UsageError if there is none."""
     wanted = next(one for one in settings_of(EngineSettings) if one.name == "job_store")
     locator = str(read(wanted, locator))
-    path = Path(locator.removeprefix("file://"))
-    if "://" not in str(path):
-        _check_directory(path)
+    path = locator.removeprefix("file://")
+    if "://" not in path:
+        _check_directory(Path(path))
     return plugins.open_store(locator)
 
 

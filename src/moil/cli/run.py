@@ -161,9 +161,10 @@ def _jobs(module: types.ModuleType) -> list[str]:
 
 
 def _own_words() -> list[str]:
-    """How this command was started."""
+    """What to type for this command: its name if that finds it, else what was typed."""
     typed = sys.argv[0]
-    if os.path.basename(typed) == "__main__.py":
-        return [program.python_word(), "-m", "moil"]
-    found = shutil.which(os.path.basename(typed))
-    return [os.path.basename(typed) if found and os.path.abspath(found) == os.path.abspath(typed) else typed]
+    name = os.path.basename(typed)
+    if name == "__main__.py":
+        return sys.orig_argv[: len(sys.orig_argv) - len(sys.argv) + 1]
+    found = shutil.which(name)
+    return [name if found and os.path.abspath(found) == os.path.abspath(typed) else typed]

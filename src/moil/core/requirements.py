@@ -22,6 +22,7 @@ _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgtp]?)(i?)b?\s*\Z", re.IGNORECASE)
 _UNITS = {"s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hour": 3600, "d": 86400, "day": 86400}
 _SPAN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", re.IGNORECASE)
+_NUMBER = re.compile(r"\s*\d+(?:\.\d*)?\s*\Z")
 _CLOCK = re.compile(r"\s*(?:(\d+)-)?(\d+):(\d\d)(?::(\d\d))?\s*\Z")
 
 
@@ -77,7 +78,8 @@ def parse_size(value: object, what: str = "size") -> int:
         found = _SIZE.match(value)
         if found:
             number, power, binary = found.groups()
-            return math.ceil(float(number) * (1024 if binary else 1000) ** _POWERS[power.lower()])
+            base: float = 1024.0 if binary else 1000.0
+            return math.ceil(float(number) * base ** _POWERS[power.lower()])
     elif not isinstance(value, bool) and isinstance(value, int | float) and 0 <= value < math.inf:
         return math.ceil(value)
     raise RequirementError(f"{what}={value!r} is not a size: give bytes, or text such as '4 GiB'")
@@ -115,13 +117,11 @@ def _spans(text: str) -> float | None:
 
 def parse_cores(value: object, what: str = "cores") -> float:
     """A positive number of cores; fractions are allowed. Raises RequirementError."""
-    if isinstance(value, str):
-        try:
-            value = float(value)
-        except ValueError:
-            value = None
-    if not isinstance(value, bool) and isinstance(value, int | float) and 0 < value < math.inf:
-        return float(value)
+    number = value
+    if isinstance(value, str) and _NUMBER.match(value):
+        number = float(value)
+    if not isinstance(number, bool) and isinstance(number, int | float) and 0 < number < math.inf:
+        return float(number)
     raise RequirementError(f"{what}={value!r} is not a number of cores: give a positive number such as 2 or 0.5")
 
 

@@ -99,24 +99,24 @@ class _ReferencePickler(pickle.Pickler):
         super().__init__(buffer, PROTOCOL)
         self._encoder, self._found = encoder, found
 
-    def reducer_override(self, value: Any) -> Any:
-        if isinstance(value, FunctionType | type) and not _by_reference(value):
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, FunctionType | type) and not _by_reference(obj):
             raise _ByValueNeeded
-        return self._encoder.reduce(value, self._found)
+        return self._encoder.reduce(obj, self._found)
 
 
-class _ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
+class _ValuePickler(cloudpickle.Pickler):
     def __init__(self, buffer: io.BytesIO, encoder: Encoder, found: Found) -> None:
-        super().__init__(buffer, PROTOCOL)
+        super().__init__(buffer, PROTOCOL)  # type: ignore[no-untyped-call]
         self._encoder, self._found = encoder, found
 
-    def reducer_override(self, value: Any) -> Any:
-        reduced = self._encoder.reduce(value, self._found)
+    def reducer_override(self, obj: Any) -> Any:
+        reduced = self._encoder.reduce(obj, self._found)
         if reduced is not NotImplemented:
             return reduced
-        if isinstance(value, FunctionType | type) and _by_reference(value):
+        if isinstance(obj, FunctionType | type) and _by_reference(obj):
             return NotImplemented
-        return super().reducer_override(value)
+        return super().reducer_override(obj)  # type: ignore[no-untyped-call]
 
 
 def _by_reference(value: Any) -> bool:

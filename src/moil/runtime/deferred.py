@@ -22,7 +22,7 @@ _LENGTH = struct.Struct("<Q")
 
 def add(file: Path, fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
     """Append a call to the attempt's file."""
-    data = cloudpickle.dumps((fn, tuple(args), dict(kwargs)))
+    data: bytes = cloudpickle.dumps((fn, tuple(args), dict(kwargs)))  # type: ignore[no-untyped-call]
     with file.open("ab") as target:
         target.write(_LENGTH.pack(len(data)) + data)
         target.flush()

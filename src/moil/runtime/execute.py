@@ -11,7 +11,6 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
-import moil
 from moil.authoring.context import ambient
 from moil.core.records import Failure, Outcome
 from moil.errors import MoilError, ServiceFailed
@@ -137,7 +136,7 @@ def _one_line(error: BaseException) -> str:
     return f"{name}: {text}" if text else name
 
 
-_ENGINE = str(Path(moil.__file__).parent)
+_ENGINE = str(Path(__file__).parent.parent)
 
 
 def _without_engine(trace: TracebackType | None) -> TracebackType | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -36,7 +37,7 @@ class Header:
 
 _encode = msgspec.msgpack.Encoder().encode
 _TAGS: dict[type, bytes] = {kind: bytes([tag]) for tag, kind in enumerate(EVENT_TYPES)}
-_decoders = {tag: msgspec.msgpack.Decoder(kind) for tag, kind in enumerate(EVENT_TYPES)}
+_decoders: dict[int, msgspec.msgpack.Decoder[Any]] = {tag: msgspec.msgpack.Decoder(kind) for tag, kind in enumerate(EVENT_TYPES)}
 _decode_snapshot = msgspec.msgpack.Decoder(Snapshot)
 _decode_header = msgspec.msgpack.Decoder(Header)
 
@@ -74,7 +75,8 @@ def _decode_one(record: bytes) -> Event | Snapshot | Header:
         if header.format != FORMAT:
             raise DamagedError(f"the journal has format {header.format}; this version of Moil reads {FORMAT}")
         return header
-    return _decoders[tag].decode(body)  # type: ignore[no-any-return]
+    event: Event = _decoders[tag].decode(body)
+    return event
 
 
 @dataclass(slots=True)

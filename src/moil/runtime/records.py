@@ -88,7 +88,10 @@ def decode_task(data: bytes) -> Task:
         base=header["base"],
         service=header["service"],
         call=_get(header["call"], blobs),
-        values=tuple(StoredValue(*rest, _get(where, blobs)) for *rest, where in header["values"]),
+        values=tuple(
+            StoredValue(job, name, first, has_refs, _get(where, blobs))
+            for job, name, first, has_refs, where in header["values"]
+        ),
         requirements=_requirements(header["requirements"]),
         ceiling=Ceiling(**header["ceiling"]),
     )

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import moil
 from moil.authoring.file import File
+from moil.authoring.job import current, defer, job
+from moil.authoring.service import service
 
 MODULUS = 1_000_003
 
@@ -49,7 +50,7 @@ class Plan:
     number: int = 0
 
 
-@moil.job
+@job
 def interpret(plan: Plan, inputs: list[Any]) -> Any:
     """Carry a plan out."""
     own = fold([plan.number, *inputs])
@@ -65,44 +66,44 @@ def interpret(plan: Plan, inputs: list[Any]) -> Any:
     return [own, *chosen]
 
 
-@moil.job
+@job
 def pair(value: Any) -> tuple[int, dict[str, int]]:
     """Something that can be taken apart."""
     number = fold(value)
     return number, {"part": number + 1}
 
 
-@moil.job
+@job
 def bytes_needed(value: Any) -> int:
     """A requirement, to be promised."""
     return 1_000_000 + fold(value)
 
 
-@moil.job(retries=2)
+@job(retries=2)
 def flaky(value: Any) -> int:
     """Fails at its first attempt, where there are attempts."""
-    now = moil.current()
+    now = current()
     if now.job_id and now.attempt == 1:
         raise RuntimeError("the first attempt fails")
     return fold(value)
 
 
-@moil.job
+@job
 def write(value: Any) -> File:
     """Make a file."""
-    path = moil.current().scratch / f"number-{fold(value)}.txt"
+    path = current().scratch / f"number-{fold(value)}.txt"
     path.write_text(str(fold(value)))
     return File.save(path)
 
 
-@moil.job
+@job
 def tidy(value: Any) -> int:
     """Defer something."""
-    moil.defer(fold, 1)
+    defer(fold, 1)
     return fold(value)
 
 
-@moil.service
+@service
 def offer(value: Any) -> Iterator[list[int]]:
     """Something to be a client of."""
     yield [fold(value), 7]

@@ -23,6 +23,7 @@ from typing import Any
 
 from moil.adapters.memory import MemoryDisk, MemoryStore
 from moil.authoring.context import Callee
+from moil.authoring.file import File
 from moil.authoring.job import job
 from moil.core import invariants
 from moil.core.events import Event, RunStarted
@@ -321,8 +322,8 @@ class SimulatedWorld:
         stored = values.collect(workflow, [workflow.root])
         access = files.FileAccess(store, self.home / "cache", self.home / "results")
 
-        def make_file(name: str, digest: str, size: int) -> codec.File:
-            return codec.File.stored(name, digest, size, access.fetch(codec.File.stored(name, digest, size)))
+        def make_file(name: str, digest: str, size: int) -> File:
+            return File.stored(name, digest, size, access.fetch(File.stored(name, digest, size)))
 
         return codec.resolver(workflow.root.id, stored, leader.read, make_file)(0, ())
 
