@@ -28,7 +28,6 @@ DOCS = Path(__file__).resolve().parent
 NOTES = {
     "batch_system": "`local` only, in this release",
     "job_store": "a directory only, in this release",
-    "isolation": "no effect in this release",
     "deploy": "no effect in this release",
     "log_file": "no effect in this release",
     "log_level": "in this release: `error`, `critical` and `off` show no progress, the others all of it",

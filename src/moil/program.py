@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -137,12 +136,6 @@ def _at_home(value: Any) -> Any:
 def _command_line() -> list[str]:
     """The words that started this program, whatever it has done to `sys.argv` since."""
     return list(sys.orig_argv)
-
-
-def python_word() -> str:
-    """What to type for this interpreter: its name if that finds it, else its path."""
-    name = os.path.basename(sys.executable)
-    return name if shutil.which(name) == sys.executable else sys.executable or "python"
 
 
 def _show(value: Any, output: str | None) -> int:

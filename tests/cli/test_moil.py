@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import Build, Tell, python
 
 from moil import __version__
 from moil.cli import VERBS
 from moil.cli.table import columns
+from tests.cli.conftest import Build, Tell, python
 
 
 def test_help_names_every_verb(moil: Tell) -> None:
@@ -89,6 +89,7 @@ def test_ctrl_c_is_130(moil: Tell, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (said.status, said.err) == (130, "")
 
 
+@pytest.mark.slow
 def test_a_character_that_the_terminal_has_not_is_no_error(build: Build, tmp_path: Path) -> None:
     run = build(state="failed", command=())
     code = f"import sys; sys.stdout.reconfigure(encoding='ascii'); from moil.cli import main; sys.exit(main(['status', {str(run.path)!r}]))"
@@ -97,8 +98,11 @@ def test_a_character_that_the_terminal_has_not_is_no_error(build: Build, tmp_pat
     assert "moil.run(\\u2026, " in said.out
 
 
+@pytest.mark.slow
 def test_help_loads_no_verb(tmp_path: Path) -> None:
-    code = "import sys; from moil.cli import main; main([]); print(sorted(n for n in sys.modules if n.startswith('moil.cli.')))"
+    code = (
+        "import sys; from moil.cli import main; main([]); print(sorted(n for n in sys.modules if n.startswith('moil.cli.')))"
+    )
     assert python("-c", code, cwd=tmp_path).out.splitlines()[-1] == "['moil.cli.parsing']"
 
 
@@ -108,5 +112,6 @@ def test_columns_stand_below_each_other() -> None:
     assert list(columns([])) == []
 
 
+@pytest.mark.slow
 def test_python_m_moil_is_the_command(tmp_path: Path) -> None:
     assert python("-m", "moil", "--version", cwd=tmp_path).out == f"moil {__version__}\n"

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Build, Synthetic, Tell, begin, until
 
 from moil.adapters.directory import exists
 from moil.cli import cancel
 from moil.runtime.leader import CANCEL_REQUEST
+from tests.cli.conftest import Build, Synthetic, Tell, begin, until
 
 WAITING = """
 import os, time
@@ -171,9 +171,7 @@ def waiting(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.mark.slow
-def test_a_real_run_is_looked_at_followed_and_cancelled(
-    moil: Tell, waiting: subprocess.Popen[str], tmp_path: Path
-) -> None:
+def test_a_real_run_is_looked_at_followed_and_cancelled(moil: Tell, waiting: subprocess.Popen[str], tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert moil("explain", run, "main").out.startswith("main #1 has been running on ")
     assert moil("logs", run, "1").out == "begun\n"

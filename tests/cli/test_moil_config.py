@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import Tell
+
+from tests.cli.conftest import Tell
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from conftest import HALFWAY, Build, Runs, Tell
+
+from tests.cli.conftest import HALFWAY, Build, Runs, Tell
 
 
 @pytest.mark.parametrize("wanted", ["4", "#4", "merge #4", "merge"])

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import BEGAN, Build, Runs, Synthetic, Tell, began, begin, call, failed, returned
 
 from moil.cli import logs, main
 from moil.core.events import RunStarted
 from moil.core.policy import Policy
+from tests.cli.conftest import BEGAN, Build, Runs, Synthetic, Tell, began, begin, call, failed, returned
 
 
 @pytest.mark.slow
@@ -184,19 +184,21 @@ def test_it_ends_with_the_store(moil: Tell, run: Synthetic, meanwhile: Any) -> N
 
 
 @pytest.mark.slow
-def test_a_reader_that_closes_the_pipe_or_a_user_that_has_enough(run: Synthetic, tmp_path: Path) -> None:
+def test_a_reader_that_has_enough_is_no_error(run: Synthetic, tmp_path: Path) -> None:
     run.print_log("4.1", *[b"a line of sixty-four bytes, so that no pipe can hold all of them..\n" * 4000] * 4)
-    reader = begin("logs", run.path, "merge", cwd=tmp_path)
-    assert reader.stdout and reader.stderr
-    assert reader.stdout.readline().startswith("a line")
-    reader.stdout.close()
-    assert (reader.wait(60), reader.stderr.read()) == (141, "")
-    reader.stderr.close()
+    with begin("logs", run.path, "merge", cwd=tmp_path) as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.readline().startswith("a line")
+        process.stdout.close()
+        assert (process.wait(60), process.stderr.read()) == (141, "")
 
-    follower = begin("logs", run.path, "3", "--follow", cwd=tmp_path)
-    assert follower.stdout and follower.stderr
-    assert follower.stdout.readline()
-    follower.send_signal(signal.SIGINT)
-    assert (follower.wait(60), follower.stderr.read()) == (130, "")
-    follower.stdout.close()
-    follower.stderr.close()
+
+@pytest.mark.slow
+def test_whoever_follows_may_stop(run: Synthetic, tmp_path: Path) -> None:
+    with begin("logs", run.path, "3", "--follow", cwd=tmp_path) as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.readline() == "three\n"
+        process.send_signal(signal.SIGINT)
+        assert (process.wait(60), process.stderr.read()) == (130, "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from conftest import BEGAN, Build, Runs, Tell, began, call, failed, returned
 
 from moil.cli.stats import suggested_cores, suggested_memory
 from moil.core.events import Event, RunStarted
@@ -11,6 +10,7 @@ from moil.core.policy import Policy
 from moil.core.records import Usage
 from moil.core.requirements import GIB, MIB
 from moil.core.summary import NameStats
+from tests.cli.conftest import BEGAN, Build, Runs, Tell, began, call, failed, returned
 
 
 def measured(wall: float, cpu: float, memory: int) -> Usage:

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import BEGAN, HALFWAY, Build, Runs, Tell, began, call, failed, python, returned
 
 from moil.cli import reading
 from moil.core.events import Event, RunStarted
 from moil.core.policy import Policy
 from moil.core.records import Usage
+from tests.cli.conftest import BEGAN, HALFWAY, Build, Runs, Tell, began, call, failed, python, returned
 
 
 @pytest.mark.slow
@@ -107,9 +107,7 @@ def test_a_large_journal_is_not_replayed_even_then(
     assert found["caveat"].startswith("these are the last figures that its leader has written;")
 
 
-def test_a_run_that_has_not_come_to_its_first_job(
-    moil: Tell, build: Build, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_has_not_come_to_its_first_job(moil: Tell, build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     run = build([], known=0)
     assert moil("status", run.path, "--json").json["state"] == "crashed"
     monkeypatch.setattr(reading.time, "time", lambda: BEGAN + 1)

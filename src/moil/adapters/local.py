@@ -104,13 +104,16 @@ class LocalBatchSystem:
 
     def poll(self, ids: Collection[ExternalId]) -> Iterable[Report]:
         """What has been reported since the last call."""
-        unknown = [one for one in ids if one not in self._known]
         self._quiet_polls = 0 if self._reports else self._quiet_polls + 1
         if self._quiet_polls >= QUIET:
             self._break_deadlock()
         reports, self._reports = self._reports, []
-        gone = Failure(error="the machine's leader went away while the attempt ran", host=self._host)
-        reports.extend(Report(id=one, phase=Phase.ended, outcome=Outcome.lost, failure=gone) for one in unknown)
+        unknown = [one for one in ids if one not in self._known]
+        if unknown:
+            told = {one.id for one in reports}
+            gone = Failure(error="the machine's leader went away while the attempt ran", host=self._host)
+            lost = (one for one in unknown if one not in told)
+            reports.extend(Report(id=one, phase=Phase.ended, outcome=Outcome.lost, failure=gone) for one in lost)
         return reports
 
     def cancel(self, ids: Collection[ExternalId]) -> None:

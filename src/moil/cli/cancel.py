@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 
 from moil.cli.parsing import store_parser
-from moil.cli.reading import STATES, Run, look, opened, unless_gone
+from moil.cli.reading import Run, look, opened, unless_gone
 from moil.errors import MoilError, StoreError, UsageError
 from moil.ports.job_store import DurableStore
 from moil.runtime.leader import CANCEL_REQUEST
@@ -29,7 +29,7 @@ def main(words: Sequence[str]) -> int:
     with opened(given.store) as store:
         run = look(store)
         if not run.led:
-            raise UsageError(f"the run in {store.locator} {STATES.get(run.status.state)}: there is nothing to cancel")
+            raise UsageError(f"the run in {store.locator} {run.standing}: there is nothing to cancel")
         who = {"host": socket.gethostname(), "pid": os.getpid(), "at": run.now}
         store.put(CANCEL_REQUEST, json.dumps(who).encode())
         if given.no_wait:
@@ -53,7 +53,7 @@ def _wait(store: DurableStore, before: Run) -> None:
             f"see moil status {before.place}"
         )
     how = f" Resume it with: {run.resume}" if run.resume and run.status.state != "finished" else ""
-    print(f"Run {run.name} {STATES.get(run.status.state, run.status.state)}.{how}")
+    print(f"Run {run.name} {run.standing}.{how}")
     store.delete([CANCEL_REQUEST])
 
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from moil.cli.parsing import print_json, reading_parser
-from moil.cli.reading import STATES, Run, find_job, opened_run, replay
+from moil.cli.reading import Run, find_job, opened_run, replay
 from moil.core.explain import explain
 from moil.core.graph import Job
 
@@ -41,7 +41,7 @@ def _about_the_run(run: Run, job: Job) -> list[str]:
     if run.led or job.terminal:
         return []
     how = f": {run.resume}" if run.resume else ""
-    return [f"But the run {STATES.get(run.status.state, run.status.state)}, so nothing goes on until it is resumed{how}"]
+    return [f"But the run {run.standing}, so nothing goes on until it is resumed{how}"]
 
 
 def _as_json(run: Run, job: Job, sentences: Sequence[str]) -> dict[str, Any]:

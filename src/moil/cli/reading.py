@@ -13,6 +13,7 @@ import contextlib
 import itertools
 import json
 import os
+import re
 import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,6 +35,9 @@ from moil.settings import EngineSettings, read, settings_of
 SMALL = 8 * 1024 * 1024
 """Bytes of journal that are replayed without being asked for."""
 MOST_NAMED = 5
+_NUMBER = re.compile(r"(?:(?:.* )?#)?([0-9]+)")
+LOOKS = 3
+"""How often the status is looked for: the leader may just have replaced the one that was found."""
 
 STATES = {
     "starting": "is being started",
@@ -62,6 +66,11 @@ class Run:
     def name(self) -> str:
         """The name of its main job."""
         return str(self.record["name"])
+
+    @property
+    def standing(self) -> str:
+        """Its state, in words."""
+        return STATES.get(self.status.state, f"is {self.status.state}")
 
     @property
     def led(self) -> bool:
@@ -176,18 +185,24 @@ def record_of(store: DurableStore) -> Mapping[str, Any]:
 def stored_status(store: DurableStore, now: float) -> Status | None:
     """The last status that the leader has written. Raises StoreError, DamagedError."""
     try:
-        return status.read(store, now)
+        for _ in range(LOOKS):
+            found = status.read(store, now)
+            if found is not None:
+                return found
     except (ValueError, TypeError, AttributeError) as error:
         raise DamagedError(f"job store {store.locator}: the run's status cannot be read ({error})") from error
+    return None
 
 
 def _before_the_first(store: DurableStore, now: float) -> Status:
     """A leader writes a status before its first record but the header."""
-    header = replay(store).leader
-    if header is None:
+    replayed = replay_if_small(store)
+    header = replayed.leader if replayed else None
+    if replayed is None or header is None:
         return Status(state="crashed", heartbeat=now)
     state = "starting" if now - header.at < status.DEAF else "crashed"
-    return Status(state=state, host=header.host, pid=header.pid, heartbeat=header.at, started_at=header.at)
+    told = Status(state=state, host=header.host, pid=header.pid, heartbeat=header.at)
+    return replace(_exact(told, replayed), started_at=header.at)
 
 
 def _exact(found: Status, replayed: journal.Replayed) -> Status:
@@ -233,8 +248,8 @@ def find_job(workflow: Workflow, wanted: str) -> Job:
 
 def job_number(wanted: str) -> int | None:
     """The number in ``42``, ``#42`` or ``align #42``."""
-    digits = wanted.rpartition("#")[2]
-    return int(digits) if digits.isascii() and digits.isdigit() else None
+    found = _NUMBER.fullmatch(wanted)
+    return int(found[1]) if found else None
 
 
 def _extent(workflow: Workflow) -> str:

@@ -148,10 +148,15 @@ def _chosen(module: types.ModuleType, target: _Target) -> Any:
 
 
 def _runnable(found: Any, target: _Target, listed: str) -> Any:
-    if isinstance(found, Service) or not callable(found) or isinstance(found, type):
-        what = "a service" if isinstance(found, Service) else f"a {type(found).__name__}, not a function"
-        raise UsageError(f"{target.function or 'main'} of {target.name} is {what}, so it cannot be run; {listed}")
-    return found
+    if isinstance(found, Service):
+        what = "a service"
+    elif isinstance(found, type):
+        what = "a class"
+    elif callable(found):
+        return found
+    else:
+        what = f"of type {type(found).__name__}"
+    raise UsageError(f"{target.function or 'main'} of {target.name} is {what}, so it cannot be run; {listed}")
 
 
 def _jobs(module: types.ModuleType) -> list[str]:

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from moil.cli.parsing import print_json, reading_parser
-from moil.cli.reading import STATES, Run, next_steps, opened_run
+from moil.cli.reading import Run, next_steps, opened_run
 from moil.cli.table import columns
 from moil.core.records import JobState
 from moil.core.requirements import format_duration
@@ -65,7 +65,7 @@ def as_json(run: Run) -> dict[str, Any]:
 
 
 def _report(run: Run) -> Iterator[str]:
-    yield f"Run {run.name} in {run.store.locator} {STATES.get(run.status.state, run.status.state)}."
+    yield f"Run {run.name} in {run.store.locator} {run.standing}."
     if run.caveat:
         yield f"Note that {run.caveat}."
     yield ""

@@ -15,6 +15,8 @@ from moil.core.requirements import Ceiling, Request, Requirements
 
 FREE_LOSSES = 10
 LONGEST_BACKOFF = 300.0
+MOST_STEPS = 64
+"""Back-off and limits grow so many times at most: a job may be tried thousands of times, and a float has an end."""
 
 N = TypeVar("N", int, float)
 
@@ -59,7 +61,7 @@ def after_failure(policy: Policy, retries: int | None, tries: Tries, outcome: Ou
     allowed = policy.retries if retries is None else retries
     if tries.used >= allowed:
         return None
-    delay = min(policy.backoff * policy.backoff_factor**tries.used, LONGEST_BACKOFF)
+    delay = min(policy.backoff * policy.backoff_factor ** min(tries.used, MOST_STEPS), LONGEST_BACKOFF)
     if outcome is Outcome.out_of_memory:
         return Again(_count(tries, used=1, memory_growth=1), 0.0)
     if outcome is Outcome.timed_out:
@@ -82,9 +84,9 @@ def effective(policy: Policy, request: Request, tries: Tries) -> Requirements:
     memory = _clamp(base.memory, most.memory) if request.memory is None else request.memory
     walltime = base.walltime if request.walltime is None else request.walltime
     if tries.memory_growth:
-        memory = max(memory, _clamp(int(memory * policy.growth**tries.memory_growth), most.memory))
+        memory = max(memory, _clamp(int(memory * policy.growth ** min(tries.memory_growth, MOST_STEPS)), most.memory))
     if walltime is not None:
-        walltime *= policy.growth**tries.walltime_growth
+        walltime *= policy.growth ** min(tries.walltime_growth, MOST_STEPS)
     return Requirements(
         cores=_clamp(base.cores, most.cores) if request.cores is None else request.cores,
         memory=memory,

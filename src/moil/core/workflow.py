@@ -176,12 +176,13 @@ class Workflow:
                 self._changed.append(job)
 
     def _on_cancel_requested(self, event: CancelRequested) -> None:
-        self._stop_everything(event.reason, None)
+        if not self.finished:
+            self._stop_everything(event.reason, None)
 
     # -- failure -------------------------------------------------------------------------------------------------
 
     def _attempt_failed(self, job: Job, at: float, outcome: Outcome, failure: Failure | None) -> None:
-        was_up, job.up = job.up, False
+        was_up, job.up, job.state = job.up, False, JobState.waiting
         job.failure = failure or Failure(error=f"the attempt ended {outcome.value}")
         if was_up and job.stopping and outcome in _NOT_ITS_FAULT:
             job.state = JobState.done
@@ -353,7 +354,7 @@ class Workflow:
         needs = len(call.needs)
         while job.cursor < needs:
             other = graph.sibling(job, call.needs[job.cursor])
-            if other.broken or not other.fulfilled:
+            if not other.fulfilled:
                 return other, other.broken
             job.cursor += 1
         while job.cursor < needs + len(call.after):
@@ -370,7 +371,7 @@ class Workflow:
     def _try_fulfil(self, job: Job) -> None:
         while job.ref_cursor < len(job.refs):
             other = self.graph.child(job, job.refs[job.ref_cursor])
-            if other.broken:
+            if other.broken and not other.fulfilled:
                 job.broken, job.cause = True, _origin(other)
                 self._wake(job)
                 return

@@ -154,6 +154,7 @@ class _Watch:
         poll.register(self._runner.fileno(), select.POLLIN)
         poll.register(self._supervisor.channel, select.POLLIN)
         next_sample, next_log = self._started + FIRST_SAMPLE, self._started + LOG_EVERY
+        self._obey()
         while True:
             ready = runners.ready(poll, min(next_sample, next_log) - time.monotonic())
             if self._runner.fileno() in ready:

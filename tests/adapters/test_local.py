@@ -1,0 +1,87 @@
+"""The batch system of this machine passes the suite, and shares the machine out as it should."""
+
+import os
+import sys
+
+import pytest
+
+from moil.adapters.directory import DirectoryStore
+from moil.adapters.local import Launch, LocalBatchSystem
+from moil.adapters.machine import Machine
+from moil.core.records import Outcome
+from moil.core.requirements import GIB, MIB, Accelerator, Ceiling, Requirements
+from moil.errors import UsageError
+from moil.ports.batch_system import Phase
+from moil.runtime import entry
+from moil.runtime.reactor import SelectorReactor, SystemClock
+from moil.session import _worker_command
+from moil.testing.batch_system import SMALL, BatchSystemTests, Bench, serves, touches
+
+pytestmark = pytest.mark.slow
+
+
+def make_bench(tmp_path, isolation="job", ceiling=None, command=None):
+    store = DirectoryStore(tmp_path / "store", create=True)
+    work = tmp_path / "work"
+    work.mkdir()
+    reactor = SelectorReactor(SystemClock())
+    header = {
+        "entry": entry.Entry(path=tuple(sys.path)).header(),
+        "modules": ["moil.testing.batch_system"],
+        "store": store.locator,
+        "work": str(work),
+        "log_limit": MIB,
+        "isolation": isolation,
+        "env": {},
+        "sweep": [],
+    }
+    launch = Launch(command=command or _worker_command(None), env=dict(os.environ), header=header, work=work)
+    machine = Machine(ceiling or Ceiling(cores=2, memory=4 * GIB, disk=GIB, accelerators=2))
+    return Bench(LocalBatchSystem(reactor, machine, launch), reactor, store)
+
+
+@pytest.fixture(params=["job", "worker"])
+def bench(tmp_path, request):
+    found = make_bench(tmp_path, request.param)
+    yield found
+    found.batch.close()
+    found.reactor.close()
+
+
+class TestLocal(BatchSystemTests):
+    pass
+
+
+@pytest.fixture
+def small(tmp_path):
+    found = make_bench(tmp_path, ceiling=Ceiling(cores=2, memory=GIB, disk=GIB, accelerators=1))
+    yield found
+    found.batch.close()
+    found.reactor.close()
+
+
+def test_a_service_that_holds_what_its_client_needs_is_a_deadlock_that_is_told(small, tmp_path):
+    held = small.submit(serves, tmp_path / "note", requirements=Requirements(memory=900 * MIB, disk=MIB))
+    small.wait(held, Phase.up)
+    client = small.submit(touches, tmp_path / "x", 0.0, requirements=Requirements(memory=500 * MIB, disk=MIB))
+    ended = small.wait(client, Phase.ended)
+    assert ended.outcome is Outcome.failed
+    assert "deadlock" in ended.failure.error
+    assert "serves" in ended.failure.error
+
+
+def test_accelerators_are_not_shared(small, tmp_path):
+    one = Requirements(cores=0.5, memory=MIB, disk=MIB, accelerators=(Accelerator(),))
+    first = small.submit(touches, tmp_path / "first", 0.2, requirements=one)
+    second = small.submit(touches, tmp_path / "second", 0.0, requirements=one)
+    small.wait(second, Phase.ended)
+    phases = [(report.id, report.phase) for report in small.reports]
+    assert phases.index((first, Phase.returned)) < phases.index((second, Phase.started))
+
+
+def test_a_python_that_cannot_start_is_told(tmp_path):
+    bench = make_bench(tmp_path, command=["/bin/false"])
+    with pytest.raises(UsageError, match="workers cannot be started"):
+        bench.wait(bench.submit(touches, tmp_path / "x", 0.0, requirements=SMALL), Phase.ended)
+    bench.batch.close()
+    bench.reactor.close()
