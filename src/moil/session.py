@@ -38,6 +38,7 @@ from moil.ports.batch_system import BatchSystem
 from moil.ports.job_store import DurableStore
 from moil.ports.observer import Observer
 from moil.runtime import codec, entry, files, journal, report, status, values
+from moil.resume import resume_words
 from moil.runtime.leader import Leader, World
 from moil.runtime.reactor import SelectorReactor, SystemClock
 from moil.settings import EngineSettings
@@ -100,7 +101,7 @@ class Session:
         if self._settings.restart:
             return self._existing_store(locator)
         if _is_used(locator):
-            again = shlex.join(_resume_command(self._start.command, locator))
+            again = shlex.join(resume_words(self._start.command, locator, str(Path.cwd())))
             raise UsageError(
                 f"job store {locator} already holds a run; resume it with --restart ({again}), "
                 f"or remove it with: moil clean {shlex.quote(locator)}"
@@ -115,6 +116,7 @@ class Session:
             "id": run_id,
             "name": self._start.callee.name,
             "command": list(self._start.command),
+            "directory": str(Path.cwd()),
             "moil": __version__,
             "python": sys.version.split()[0],
         }
@@ -207,7 +209,8 @@ class Session:
     def _value(self, leader: Leader, world: World, work: Path) -> Any:
         workflow = leader.workflow
         if workflow.failed:
-            text = report.failure_report(workflow, world.store, world.store.locator, self.resume())
+            kept = not self._to_be_removed(workflow)
+            text = report.failure_report(workflow, world.store, world.store.locator if kept else "", self.resume() if kept else ())
             raise WorkflowFailed(report.headline(workflow), report=text)
         entry.alias_main()
         stored = values.collect(workflow, [workflow.root])
@@ -242,7 +245,7 @@ class Session:
 
     def resume(self) -> list[str]:
         """The words that resume this run."""
-        return _resume_command(self._start.command, self._store.locator)
+        return resume_words(self._start.command, self._store.locator, str(Path.cwd()))
 
     def _interrupted(self, error: Interrupted) -> Interrupted:
         command = self.resume()
@@ -305,17 +308,6 @@ def _fresh_locator(name: str) -> Path:
 def _is_used(locator: str) -> bool:
     path = Path(locator.removeprefix("file://"))
     return "://" in locator.removeprefix("file://") or path.exists() and any(path.iterdir())
-
-
-def _resume_command(command: Sequence[str], locator: str) -> list[str]:
-    if not command:
-        return []
-    words = list(command)
-    if "--restart" not in words:
-        words.append("--restart")
-    if not any(word == "--job-store" or word.startswith("--job-store=") for word in words):
-        words += ["--job-store", locator]
-    return words
 
 
 def _worker_command(python: str | None) -> list[str]:

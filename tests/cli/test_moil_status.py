@@ -42,12 +42,12 @@ def test_a_run_that_failed_says_what_where_and_what_next(moil: Tell, runs: Runs)
 def test_it_resumes_with_the_command_that_the_run_itself_named(
     moil: Tell, runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copy = shutil.copytree(runs.folder, tmp_path / "copy")
-    monkeypatch.chdir(copy)
+    monkeypatch.chdir(runs.folder)
     named = next(line for line in runs.bad_said.splitlines() if line.startswith("Resume with: "))
     resume = next(step for step in moil("status", "bad", "--json").json["next"] if step["what"] == "resume it")
     assert resume["command"] == named.removeprefix("Resume with: ")
     words = shlex.split(resume["command"])
+    copy = shutil.copytree(runs.folder, tmp_path / "copy")
     again = python(*words[1:], cwd=copy)
     assert (again.status, again.err.splitlines()[-1]) == (1, "moil: job number #4 failed: ValueError: 2 is too much")
 

@@ -40,6 +40,7 @@ SPILL = 64 * 1024
 LOOK_AHEAD = 64
 QUIET = 3
 """Polls without news after which what looks like a deadlock is one: the leader has acted on all it knew."""
+MOST_STARTS = 2
 CLOSING = 10.0
 
 
@@ -305,7 +306,8 @@ class _Zygote:
                 start_new_session=True,
             )
         theirs.close()
-        self._channel.send(wire.frame(wire.INIT, wire.pack({**self._launch.header, "preload": self._preload})))
+        with contextlib.suppress(BrokenPipeError):  # then it has ended already, and its reader is told
+            self._channel.send(wire.frame(wire.INIT, wire.pack({**self._launch.header, "preload": self._preload})))
         self._reactor.add_reader(self._channel.fileno(), self._read)
 
     def hand_over(self, channel: socket.socket) -> None:
@@ -336,7 +338,7 @@ class _Zygote:
         if not self._ready:
             self._failures += 1
             self._preload = False
-        if self._failures > 2:
+        if self._failures > MOST_STARTS:
             self.alive = False
             raise UsageError(f"workers cannot be started: {self._last_words()}")
         self._ready = False

@@ -126,7 +126,7 @@ class Ambient:
         """Raises GuardError if a run must not be started here."""
         if self.loading:
             raise GuardError(
-                f"{self.loading} starts a run while a worker imports it.\n"
+                f"{self.loading} starts a run while it is being imported.\n"
                 'Put the line that starts the run under:  if __name__ == "__main__":'
             )
         if self.recorder is not None:

@@ -10,7 +10,6 @@ one, so that the journal is replayed if it is small (`SMALL`); and single jobs s
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import os
 import re
@@ -30,6 +29,7 @@ from moil.ports.job_store import DurableStore
 from moil.runtime import journal, status
 from moil.runtime.status import Status
 from moil.session import RECORD, RECORD_FORMAT
+from moil.resume import resume_words
 from moil.settings import EngineSettings, read, settings_of
 
 SMALL = 8 * 1024 * 1024
@@ -102,7 +102,7 @@ class Run:
         """The command that resumes it; "" if it was started by a call of `moil.run`."""
         here = str(Path.cwd())
         folder = str(self.record.get("directory", here))
-        words = _resume_words(self.record["command"], self.store.locator, folder)
+        words = resume_words(self.record["command"], self.store.locator, folder)
         there = f"cd {shlex.quote(folder)} && " if words and folder != here else ""
         return there + shlex.join(words)
 
@@ -282,31 +282,6 @@ def next_steps(run: Run) -> list[dict[str, str]]:
     if not run.led:
         steps += [{"what": "remove it", "command": f"moil clean {run.place}"}]
     return steps
-
-
-def _resume_words(command: Sequence[str], locator: str, folder: str) -> list[str]:
-    """The words that began the run, and those that resume it; behind ``--`` nothing is an option."""
-    if not command:
-        return []
-    words = list(command)
-    place = words.index("--") if "--" in words else len(words)
-    options = words[:place]
-    if "--restart" not in options:
-        options.append("--restart")
-    if os.path.abspath(os.path.join(folder, _store_in(options) or os.devnull)) != locator:
-        options += ["--job-store", locator]
-    return options + words[place:]
-
-
-def _store_in(options: Sequence[str]) -> str:
-    """The value of ``--job-store``; of several the last one counts."""
-    found = ""
-    for word, following in itertools.pairwise([*options, ""]):
-        if word == "--job-store":
-            found = following
-        elif word.startswith("--job-store="):
-            found = word.partition("=")[2]
-    return found
 
 
 def unless_gone(store: DurableStore, error: StoreError) -> None:

@@ -99,7 +99,8 @@ def _counts(run: Run) -> dict[str, int]:
 
 
 def _rate(run: Run) -> float:
-    return run.status.jobs.get("done", 0) / run.elapsed if run.elapsed else 0.0
+    since = run.elapsed - max(0.0, run.status.resumed_at - run.status.started_at)
+    return (run.status.jobs.get("done", 0) - run.status.done_before) / since if since > 0 else 0.0
 
 
 def _running(run: Run, one: dict[str, Any]) -> tuple[str, ...]:

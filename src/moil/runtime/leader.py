@@ -78,6 +78,7 @@ class Leader:
     def run(self, first: Event) -> None:
         """Until the workflow has finished. `first` is the start of this incarnation. Raises Interrupted, StoreError."""
         self._dispatcher.adopt()
+        self._world.store.delete(list(self._world.store.keys(CANCEL_REQUEST)))
         self._take((first,))
         self._write()
         while not self.workflow.finished:

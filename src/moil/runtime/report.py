@@ -17,13 +17,13 @@ LAST_LINES = 20
 
 
 def failure_report(workflow: Workflow, store: JobStore, locator: str, resume: Sequence[str]) -> str:
-    """The blocks, and the command that resumes."""
+    """The blocks, and the command that resumes. Without a locator the store is about to go, and is not spoken of."""
     failed = list(failures(workflow))
     blocks = [_block(job, store, locator) for job in failed[:MOST_BLOCKS]]
     if len(failed) > MOST_BLOCKS:
-        blocks.append(f"… and {len(failed) - MOST_BLOCKS} more: moil status {shlex.quote(locator)}")
+        blocks.append(f"… and {len(failed) - MOST_BLOCKS} more" + (f": moil status {shlex.quote(locator)}" if locator else ""))
     skipped = sum(job.state is JobState.failed for job in workflow.graph.jobs.values()) - len(failed)
-    if skipped:
+    if skipped and failed:
         blocks.append(f"{skipped} job(s) were not run, because they needed one of these.")
     if resume:
         blocks.append(f"Resume with: {shlex.join(resume)}")
@@ -53,7 +53,8 @@ def _block(job: Job, store: JobStore, locator: str) -> str:
     if tail:
         lines.append(f"  its last {len(tail)} line(s) of output:")
         lines.extend(f"    | {line}" for line in tail)
-    lines.append(f"  all of it: moil logs {shlex.quote(locator)} {job.id}")
+    if locator:
+        lines.append(f"  all of it: moil logs {shlex.quote(locator)} {job.id}")
     return "\n".join(lines)
 
 

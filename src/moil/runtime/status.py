@@ -20,7 +20,7 @@ from moil.core.graph import Job
 from moil.core.records import JobState
 from moil.core.summary import NameStats, Summary
 from moil.core.workflow import Workflow, failures
-from moil.errors import NoSuchKey, StoreError
+from moil.errors import DamagedError, NoSuchKey, StoreError
 from moil.ports.clock import Clock
 from moil.ports.job_store import JobStore
 
@@ -42,16 +42,21 @@ class Status:
     pid: int = 0
     heartbeat: float = 0.0
     started_at: float = 0.0
+    resumed_at: float = 0.0
+    #: Jobs that were done when the run was last taken up: the rate is of those since.
+    done_before: int = 0
     jobs: dict[str, int] = field(default_factory=dict)
     retried: int = 0
     running: list[dict[str, Any]] = field(default_factory=list)
+    failed_jobs: int = 0
     failures: list[dict[str, Any]] = field(default_factory=list)
     names: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
-def describe(workflow: Workflow, summary: Summary, *, state: str, now: float) -> Status:
+def describe(workflow: Workflow, summary: Summary, *, state: str, now: float, done_before: int = 0) -> Status:
     """The status of a workflow."""
     jobs = workflow.graph.jobs.values()
+    failed = list(failures(workflow))
     counts = Counter(job.state.value for job in jobs)
     running = sorted((job for job in jobs if job.state is JobState.running), key=lambda job: job.started_at)[:MOST]
     return Status(
@@ -60,10 +65,13 @@ def describe(workflow: Workflow, summary: Summary, *, state: str, now: float) ->
         pid=os.getpid(),
         heartbeat=now,
         started_at=summary.started_at,
+        resumed_at=summary.resumed_at,
+        done_before=done_before,
+        failed_jobs=len(failed),
         jobs={one.value: counts.get(one.value, 0) for one in JobState},
         retried=summary.retried,
         running=[{"id": one.id, "name": one.call.name, "since": one.started_at, "host": one.host} for one in running],
-        failures=[_failure(one) for one in list(failures(workflow))[:MOST]],
+        failures=[_failure(one) for one in failed[:MOST]],
         names={name: asdict(stats) for name, stats in summary.names.items()},
     )
 
@@ -91,6 +99,7 @@ class StatusWriter:
         self._next = 0.0
         self._dirty = True
         self.end_state = ""
+        self._done_before = sum(job.state is JobState.done for job in workflow.graph.jobs.values())
 
     def on_events(self, events: Sequence[Event], workflow: Workflow) -> None:
         """Write when there is news, every second at most; and now and then when there is none."""
@@ -104,7 +113,7 @@ class StatusWriter:
         self._write(self.end_state or state_of(self._workflow), self._clock.now())
 
     def _write(self, state: str, now: float) -> None:
-        status = describe(self._workflow, self._summary, state=state, now=now)
+        status = describe(self._workflow, self._summary, state=state, now=now, done_before=self._done_before)
         number = max(self._numbers, default=0) + 1
         self._store.put(f"status/{number:08d}", json.dumps(asdict(status)).encode())
         self._store.delete([f"status/{old:08d}" for old in self._numbers])
@@ -116,13 +125,21 @@ def read(store: JobStore, now: float) -> Status | None:
     """The last status that was written; "running" becomes "crashed" if the leader behind it is gone."""
     for key in reversed(list(store.keys("status/"))):
         with contextlib.suppress(NoSuchKey):
-            found = json.loads(store.get(key))
+            found = _parsed(store.get(key), key)
             if found.get("format") != FORMAT:
                 raise StoreError(f"the run's status has format {found.get('format')}; this version of Moil reads {FORMAT}")
             status = Status(**found)
             gone = status.state == "running" and not _alive(status, now)
             return Status(**{**found, "state": "crashed"}) if gone else status
     return None
+
+
+def _parsed(data: bytes, key: str) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(data)
+    except ValueError as error:
+        raise DamagedError(f"object {key} of the job store is damaged: {error}") from error
+    return found
 
 
 def _alive(status: Status, now: float) -> bool:

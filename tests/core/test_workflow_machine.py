@@ -1,0 +1,264 @@
+"""Anything that can happen, in any order, and news that is late, wrong or told twice.
+
+Invariants are checked after each event. A twin that was restored from a snapshot hears the same events and must not
+differ. In the end all goes well, and the run must come to its end: nothing may wait for ever.
+"""
+
+import copy
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from moil.core import invariants
+from moil.core.commands import Cancel, Fail, Finish, Submit
+from moil.core.events import (
+    AttemptEnded,
+    AttemptsSubmitted,
+    AttemptStarted,
+    CancelRequested,
+    DeadlineReached,
+    JobCommitted,
+    RunStarted,
+    ServiceDown,
+    ServiceUp,
+)
+from moil.core.graph import ROOT
+from moil.core.policy import Policy
+from moil.core.records import Call, JobState, Outcome, Submitted
+from moil.core.snapshot import restore, take
+from moil.core.summary import Summary
+from moil.core.workflow import Workflow
+
+OPEN = (JobState.ready, JobState.submitted, JobState.running)
+MOST_JOBS = 40
+#: Lists that say how far a look has got; they may be shorter after a snapshot was taken up.
+CURSORS = ("cursor", "ref_cursor", "watchers")
+
+
+@st.composite
+def recorded_calls(draw):
+    """What one job may have recorded: needs and follow-ons point backwards, and services are blocks in blocks."""
+    calls, blocks = [], []
+    for index in range(draw(st.integers(0, 4))):
+        del blocks[draw(st.integers(0, len(blocks))) :]
+        earlier = st.sets(st.integers(0, index - 1), max_size=2) if index else st.just(set())
+        calls.append(
+            Call(
+                name=f"call{index}",
+                task=b"task",
+                service=draw(st.booleans()),
+                needs=tuple(sorted(draw(earlier))),
+                after=tuple(sorted(draw(earlier) - set(blocks))),
+                services=tuple(blocks),
+                retries=draw(st.sampled_from([None, 0, 1, 3])),
+                checkpoint=draw(st.booleans()),
+            )
+        )
+        if calls[-1].service and draw(st.booleans()):
+            blocks.append(index)
+    return tuple(calls)
+
+
+policies = st.builds(Policy, retries=st.integers(0, 2), backoff=st.sampled_from([0.0, 1.0]), fail_fast=st.booleans())
+some = st.integers(0, 1_000_000)
+
+
+class AnythingGoes(RuleBasedStateMachine):
+    """One run, its twin, and whatever may befall them."""
+
+    def __init__(self):
+        super().__init__()
+        self.workflow, self.twin = Workflow(), None
+        self.now = 1000.0
+        self.submitted = set()
+        self.last = None
+
+    # -- telling -------------------------------------------------------------------------------------------------
+
+    def tell(self, event):
+        live = {(job.id, job.attempt) for job in self.jobs() if job.live}
+        commands = self.workflow.apply(event)
+        invariants.check(self.workflow)
+        self.judge(event, commands, live)
+        if self.twin:
+            theirs = self.twin.apply(event)
+            invariants.check(self.twin)
+            assert sorted(map(repr, theirs)) == sorted(map(repr, commands))
+            assert picture(self.twin) == picture(self.workflow)
+        self.last = event
+
+    def judge(self, event, commands, live):
+        if isinstance(event, RunStarted):
+            self.submitted.clear()
+        for command in commands:
+            if isinstance(command, Submit):
+                assert (command.job, command.attempt) not in self.submitted, "submitted twice"
+                self.submitted.add((command.job, command.attempt))
+            elif isinstance(command, Cancel):
+                assert (command.job, command.attempt) in live, "cancelled, and was not out"
+        for job in self.jobs():
+            assert job.state is not JobState.ready or (job.id, job.attempt) in self.submitted, "ready, and not submitted"
+        ends = [command for command in commands if isinstance(command, Finish | Fail)]
+        assert len(ends) <= 1
+        if ends:
+            assert self.workflow.finished
+            assert commands[-1] is ends[0]
+            assert isinstance(ends[0], Fail) == self.workflow.failed
+
+    def jobs(self):
+        return list(self.workflow.graph.jobs.values())
+
+    def open_jobs(self, *, service=False):
+        return [job for job in self.jobs() if job.state in OPEN and job.call.service == service]
+
+    def who(self, job):
+        return {"at": self.now, "job": job.id, "attempt": job.attempt}
+
+    # -- what may happen -----------------------------------------------------------------------------------------
+
+    @initialize(policy=policies, checkpoint=st.booleans())
+    def a_run_starts(self, policy, checkpoint):
+        self.tell(RunStarted(at=self.now, policy=policy, root=Call(name="main", task=b"task", checkpoint=checkpoint)))
+
+    @precondition(lambda self: self.open_jobs())
+    @rule(which=some, calls=recorded_calls(), returned=st.sets(st.integers(0, 3)))
+    def a_job_returns(self, which, calls, returned):
+        job = chosen(self.open_jobs(), which)
+        calls = calls if len(self.jobs()) < MOST_JOBS else ()
+        refs = tuple(index for index in sorted(returned) if index < len(calls))
+        self.tell(JobCommitted(value=b"value", calls=calls, refs=refs, **self.who(job)))
+
+    @precondition(lambda self: self.open_jobs() + self.open_jobs(service=True))
+    @rule(which=some, started=st.booleans())
+    def an_attempt_gets_on(self, which, started):
+        job = chosen(self.open_jobs() + self.open_jobs(service=True), which)
+        if started:
+            self.tell(AttemptStarted(host="node1", **self.who(job)))
+        else:
+            one = Submitted(job=job.id, attempt=job.attempt, external_id=f"{job.id}.{job.attempt}")
+            self.tell(AttemptsSubmitted(at=self.now, attempts=(one,)))
+
+    @precondition(lambda self: self.open_jobs(service=True))
+    @rule(which=some)
+    def a_service_gets_on(self, which):
+        self.service_gets_on(chosen(self.open_jobs(service=True), which))
+
+    @precondition(lambda self: [job for job in self.jobs() if job.up])
+    @rule(which=some)
+    def a_service_ends_by_itself(self, which):
+        self.tell(ServiceDown(**self.who(chosen([job for job in self.jobs() if job.up], which))))
+
+    @precondition(lambda self: self.open_jobs() + self.open_jobs(service=True))
+    @rule(which=some, outcome=st.sampled_from(Outcome))
+    def an_attempt_ends(self, which, outcome):
+        job = chosen(self.open_jobs() + self.open_jobs(service=True), which)
+        self.tell(AttemptEnded(outcome=outcome, **self.who(job)))
+
+    @rule(seconds=st.sampled_from([0.0, 0.5, 10.0]))
+    def time_passes(self, seconds):
+        self.now += seconds
+        self.tell(DeadlineReached(at=self.now))
+
+    @rule(policy=policies)
+    def another_leader_takes_over(self, policy):
+        self.tell(RunStarted(at=self.now, policy=policy))
+
+    @precondition(lambda self: len(self.workflow.graph.jobs) > 6)
+    @rule()
+    def somebody_cancels(self):
+        self.tell(CancelRequested(at=self.now))
+
+    @rule(job=st.integers(1, MOST_JOBS), attempt=st.integers(0, 3), kind=st.integers(0, 5), outcome=st.sampled_from(Outcome))
+    def something_late_or_wrong_is_heard(self, job, attempt, kind, outcome):
+        if self.workflow.is_current(job, attempt):
+            return
+        before = picture(self.workflow)
+        who = {"at": self.now, "job": job, "attempt": attempt}
+        one = Submitted(job=job, attempt=attempt, external_id="late")
+        news = [
+            lambda: AttemptsSubmitted(at=self.now, attempts=(one,)),
+            lambda: AttemptStarted(host="late", **who),
+            lambda: JobCommitted(value=b"late", calls=(Call(name="late", task=b""),), **who),
+            lambda: ServiceUp(value=b"late", **who),
+            lambda: ServiceDown(**who),
+            lambda: AttemptEnded(outcome=outcome, **who),
+        ]
+        self.tell(news[kind]())
+        assert picture(self.workflow) == before
+
+    @precondition(lambda self: isinstance(self.last, JobCommitted | AttemptStarted | ServiceUp | ServiceDown))
+    @rule()
+    def the_last_news_is_told_again(self):
+        before = picture(self.workflow)
+        self.tell(self.last)
+        assert picture(self.workflow) == before
+
+    @rule()
+    def a_snapshot_is_taken(self):
+        shot = take(self.workflow, Summary())
+        self.twin = restore(copy.deepcopy(shot))
+        invariants.check(self.twin)
+        assert picture(self.twin) == picture(self.workflow)
+
+    # -- and in the end ------------------------------------------------------------------------------------------
+
+    @invariant()
+    def a_deadline_is_one_that_somebody_waits_for(self):
+        due = self.workflow.next_deadline
+        waiting = [job.not_before for job in self.jobs() if job.state is JobState.waiting and job.not_before]
+        assert due == min(waiting, default=None)
+
+    def teardown(self):
+        for _ in range(10 * MOST_JOBS):
+            if not self.all_goes_well():
+                break
+        if self.jobs():
+            assert self.workflow.finished, f"waits for ever: {picture(self.workflow)}"
+            failed = [job for job in self.jobs() if job.state is JobState.failed]
+            assert self.workflow.failed == bool(failed or self.workflow.stopped)
+            assert self.workflow.failed or self.workflow.graph[ROOT].fulfilled
+
+    def all_goes_well(self):
+        """Let one good thing happen; False if none can."""
+        services = [job for job in self.open_jobs(service=True) if not job.up or job.stopping]
+        if jobs := self.open_jobs():
+            self.tell(JobCommitted(value=b"value", **self.who(jobs[0])))
+        elif services:
+            self.service_gets_on(services[0])
+        elif self.workflow.next_deadline is not None:
+            self.now = self.workflow.next_deadline
+            self.tell(DeadlineReached(at=self.now))
+        else:
+            return False
+        return True
+
+    def service_gets_on(self, job):
+        if not job.up:
+            self.tell(ServiceUp(value=b"address", **self.who(job)))
+        elif job.stopping:
+            self.tell(ServiceDown(**self.who(job)))
+
+
+def chosen(among, which):
+    return among[which % len(among)]
+
+
+def picture(workflow):
+    """All that matters of a workflow, as plain data."""
+    jobs = {
+        number: {name: getattr(job, name) for name in job.__slots__ if name not in CURSORS}
+        for number, job in workflow.graph.jobs.items()
+    }
+    return jobs, workflow.graph.next_id, workflow.stopped, workflow.finished, workflow.next_deadline, workflow.policy
+
+
+TestAnythingGoes = pytest.mark.slow(AnythingGoes.TestCase)
+TestAnythingGoes.settings = settings(
+    deadline=None,
+    max_examples=600,
+    stateful_step_count=40,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    print_blob=True,
+)
