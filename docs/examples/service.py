@@ -15,7 +15,7 @@ def database(table: File) -> Iterator[str]:
     """Answers questions about a table of ``month,celsius``."""
     rows = dict(line.split(",") for line in table.path().read_text().splitlines())
     with SimpleXMLRPCServer(("127.0.0.1", 0), logRequests=False) as server:
-        server.register_function(lambda month: rows[month], "get")
+        server.register_function(lambda month: rows[str(month)], "get")
         threading.Thread(target=server.serve_forever, args=(0.05,)).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"  # up: its clients may run
         server.shutdown()  # the last client has settled

@@ -53,10 +53,7 @@ def main(fn: Callable[..., Any], argv: Sequence[str] | None = None) -> NoReturn:
 
     Exit status: 0 success, 1 the workflow failed, 2 the command line or the set-up is wrong, 130 interrupted.
     """
-    try:
-        ambient.refuse_run()
-    except MoilError as error:
-        raise SystemExit(_complain(error)) from None
+    ambient.refuse_run()
     raise SystemExit(run_command(as_job(fn), argv))
 
 

@@ -12,6 +12,7 @@ import datetime as dt
 import json
 import os
 import random
+import re
 import shlex
 import shutil
 import signal
@@ -73,13 +74,15 @@ class Session:
         self._settings = start.settings
         self._clock = SystemClock()
         self._own_store = start.settings.job_store is None
+        #: Whether the store has been made for this run, and whether the run has begun.
+        self._is_new = self._has_begun = False
 
     def run(self) -> Any:
         """The workflow's value. Raises WorkflowFailed, Interrupted, and every error of set-up."""
         with contextlib.ExitStack() as stack:
-            store = self._open_store()
+            store = self._store = self._open_store()
             stack.callback(store.close)
-            self._store = store
+            stack.callback(self._forget_unbegun)
             run_id = self._run_id(store)
             work = workdir.prepare(self._settings.work_dir, run_id, force=self._settings.force_work_dir)
             stack.callback(self._remove_work, work)
@@ -121,7 +124,7 @@ class Session:
             "python": sys.version.split()[0],
         }
         store.put(RECORD, json.dumps(record, indent=1).encode())
-        self._start.say(f"run {self._start.callee.name} is kept in {store.locator}")
+        self._is_new = True
         return store
 
     def _existing_store(self, locator: str) -> DurableStore:
@@ -171,6 +174,8 @@ class Session:
         fresh = not replayed.workflow.graph.jobs
         collect_garbage(world.store, replayed)
         first = self._first_event(world, work, fresh=fresh)
+        self._has_begun = True
+        self._start.say(f"run {self._start.callee.name} is kept in {world.store.locator}")
         writer = status.StatusWriter(world.store, replayed.summary, replayed.workflow, self._clock)
         observers = [writer, *self._start.observers(world.store)]
         leader = Leader(world, replayed, log, observers)
@@ -233,6 +238,11 @@ class Session:
             return False
         when = self._settings.clean
         return when == "always" or when == ("on-error" if workflow.failed else "on-success")
+
+    def _forget_unbegun(self) -> None:
+        """A run whose set-up was wrong leaves nothing behind."""
+        if self._is_new and not self._has_begun:
+            self._remove_store()
 
     def _remove_store(self) -> None:
         self._store.destroy()
@@ -302,12 +312,15 @@ def _interruptible(leader: Leader) -> Iterator[None]:
 def _fresh_locator(name: str) -> Path:
     stamp = f"{dt.datetime.now():%Y%m%d-%H%M%S}"
     suffix = f"{random.SystemRandom().randrange(16**4):04x}"
-    return RUNS.absolute() / f"{name}-{stamp}-{suffix}"
+    return RUNS.absolute() / f"{re.sub(r'[^A-Za-z0-9_.-]+', '', name) or 'run'}-{stamp}-{suffix}"
 
 
 def _is_used(locator: str) -> bool:
-    path = Path(locator.removeprefix("file://"))
-    return "://" in locator.removeprefix("file://") or path.exists() and any(path.iterdir())
+    path = locator.removeprefix("file://")
+    if "://" in path:
+        plugins.open_store(locator).close()
+        return True
+    return Path(path).exists() and any(Path(path).iterdir())
 
 
 def _worker_command(python: str | None) -> list[str]:

@@ -5,6 +5,7 @@ differ. In the end all goes well, and the run must come to its end: nothing may 
 """
 
 import copy
+import random
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -36,32 +37,32 @@ MOST_JOBS = 40
 CURSORS = ("cursor", "ref_cursor", "watchers")
 
 
-@st.composite
-def recorded_calls(draw):
+def recorded_calls(chance, most):
     """What one job may have recorded: needs and follow-ons point backwards, and services are blocks in blocks."""
     calls, blocks = [], []
-    for index in range(draw(st.integers(0, 4))):
-        del blocks[draw(st.integers(0, len(blocks))) :]
-        earlier = st.sets(st.integers(0, index - 1), max_size=2) if index else st.just(set())
+    for index in range(chance.randint(0, most)):
+        if chance.random() < 0.3:
+            del blocks[chance.randint(0, len(blocks)) :]
+        earlier = [set(chance.sample(range(index), min(index, chance.choice([0, 0, 1, 2])))) for _ in range(2)]
         calls.append(
             Call(
                 name=f"call{index}",
                 task=b"task",
-                service=draw(st.booleans()),
-                needs=tuple(sorted(draw(earlier))),
-                after=tuple(sorted(draw(earlier) - set(blocks))),
+                service=chance.random() < 0.35,
+                needs=tuple(sorted(earlier[0])),
+                after=tuple(sorted(earlier[1] - set(blocks))) if chance.random() < 0.3 else (),
                 services=tuple(blocks),
-                retries=draw(st.sampled_from([None, 0, 1, 3])),
-                checkpoint=draw(st.booleans()),
+                retries=chance.choice([None, 0, 1, 3]),
+                checkpoint=chance.random() < 0.2,
             )
         )
-        if calls[-1].service and draw(st.booleans()):
+        if calls[-1].service:
             blocks.append(index)
     return tuple(calls)
 
 
 policies = st.builds(Policy, retries=st.integers(0, 2), backoff=st.sampled_from([0.0, 1.0]), fail_fast=st.booleans())
-some = st.integers(0, 1_000_000)
+seeds = st.integers(0, 2**32)
 
 
 class AnythingGoes(RuleBasedStateMachine):
@@ -121,39 +122,33 @@ class AnythingGoes(RuleBasedStateMachine):
     def a_run_starts(self, policy, checkpoint):
         self.tell(RunStarted(at=self.now, policy=policy, root=Call(name="main", task=b"task", checkpoint=checkpoint)))
 
-    @precondition(lambda self: self.open_jobs())
-    @rule(which=some, calls=recorded_calls(), returned=st.sets(st.integers(0, 3)))
-    def a_job_returns(self, which, calls, returned):
-        job = chosen(self.open_jobs(), which)
-        calls = calls if len(self.jobs()) < MOST_JOBS else ()
-        refs = tuple(index for index in sorted(returned) if index < len(calls))
-        self.tell(JobCommitted(value=b"value", calls=calls, refs=refs, **self.who(job)))
+    @rule(seed=seeds, count=st.integers(1, 6))
+    def the_run_gets_on(self, seed, count):
+        chance = random.Random(seed)
+        for _ in range(count):
+            if able := self.open_jobs() + self.open_jobs(service=True):
+                job = chance.choice(able)
+                self.gets_on(job, chance, chance.random())
 
-    @precondition(lambda self: self.open_jobs() + self.open_jobs(service=True))
-    @rule(which=some, started=st.booleans())
-    def an_attempt_gets_on(self, which, started):
-        job = chosen(self.open_jobs() + self.open_jobs(service=True), which)
-        if started:
-            self.tell(AttemptStarted(host="node1", **self.who(job)))
-        else:
+    def gets_on(self, job, chance, fate):
+        if fate < 0.15:
+            self.tell(AttemptEnded(outcome=chance.choice(list(Outcome)), **self.who(job)))
+        elif fate < 0.25:
             one = Submitted(job=job.id, attempt=job.attempt, external_id=f"{job.id}.{job.attempt}")
             self.tell(AttemptsSubmitted(at=self.now, attempts=(one,)))
+        elif fate < 0.4:
+            self.tell(AttemptStarted(host="node1", **self.who(job)))
+        elif not job.call.service:
+            self.returns(job, chance)
+        elif fate < 0.45:
+            self.tell(ServiceDown(**self.who(job)))
+        else:
+            self.service_gets_on(job)
 
-    @precondition(lambda self: self.open_jobs(service=True))
-    @rule(which=some)
-    def a_service_gets_on(self, which):
-        self.service_gets_on(chosen(self.open_jobs(service=True), which))
-
-    @precondition(lambda self: [job for job in self.jobs() if job.up])
-    @rule(which=some)
-    def a_service_ends_by_itself(self, which):
-        self.tell(ServiceDown(**self.who(chosen([job for job in self.jobs() if job.up], which))))
-
-    @precondition(lambda self: self.open_jobs() + self.open_jobs(service=True))
-    @rule(which=some, outcome=st.sampled_from(Outcome))
-    def an_attempt_ends(self, which, outcome):
-        job = chosen(self.open_jobs() + self.open_jobs(service=True), which)
-        self.tell(AttemptEnded(outcome=outcome, **self.who(job)))
+    def returns(self, job, chance):
+        calls = recorded_calls(chance, max(0, min(6, MOST_JOBS - len(self.jobs()))))
+        refs = tuple(sorted(chance.sample(range(len(calls)), min(len(calls), chance.choice([0, 1, 2])))))
+        self.tell(JobCommitted(value=b"value", calls=calls, refs=refs, **self.who(job)))
 
     @rule(seconds=st.sampled_from([0.0, 0.5, 10.0]))
     def time_passes(self, seconds):
@@ -167,7 +162,9 @@ class AnythingGoes(RuleBasedStateMachine):
     @precondition(lambda self: len(self.workflow.graph.jobs) > 6)
     @rule()
     def somebody_cancels(self):
+        finished, failed = self.workflow.finished, self.workflow.failed
         self.tell(CancelRequested(at=self.now))
+        assert self.workflow.failed == (failed if finished else True)
 
     @rule(job=st.integers(1, MOST_JOBS), attempt=st.integers(0, 3), kind=st.integers(0, 5), outcome=st.sampled_from(Outcome))
     def something_late_or_wrong_is_heard(self, job, attempt, kind, outcome):
@@ -238,10 +235,6 @@ class AnythingGoes(RuleBasedStateMachine):
             self.tell(ServiceUp(value=b"address", **self.who(job)))
         elif job.stopping:
             self.tell(ServiceDown(**self.who(job)))
-
-
-def chosen(among, which):
-    return among[which % len(among)]
 
 
 def picture(workflow):

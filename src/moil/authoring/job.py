@@ -141,7 +141,8 @@ def original_of(wrapper: Any) -> Any:
 def found_at(module: str | None, qualname: str) -> Any:
     """What another process will find under this dotted name; None if there is nothing, or only in this process."""
     found: Any = sys.modules.get(module or "")
-    if getattr(found, "__file__", None) is None and getattr(found, "__spec__", None) is None:
+    file = getattr(found, "__file__", None)
+    if (file is None or file.startswith("<")) and getattr(found, "__spec__", None) is None:
         return None
     for part in qualname.split("."):
         found = getattr(found, part, None)

@@ -155,7 +155,7 @@ class Workflow:
         job = self._current(event.job, event.attempt)
         if job is None:
             return
-        if job.open_clients and not job.stopping:
+        if not job.stopping:
             failure = Failure(error="the service ended before its clients had settled")
             self._attempt_failed(job, event.at, Outcome.failed, failure)
             return

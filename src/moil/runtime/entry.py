@@ -48,7 +48,7 @@ def find() -> Entry:
     path = tuple(os.path.abspath(one) if one else os.getcwd() for one in sys.path)
     spec: ModuleSpec | None = getattr(main, "__spec__", None)
     file = getattr(main, "__file__", None)
-    if file is None or _installed(file):
+    if file is None or file.startswith("<") or _installed(file):
         return Entry(path=path, argv=tuple(sys.argv))
     if spec is not None and spec.name != PRIVATE_NAME:
         return Entry(module=spec.name, path=path, argv=tuple(sys.argv))

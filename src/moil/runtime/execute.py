@@ -116,11 +116,10 @@ class Execution:
 
 def describe(error: BaseException) -> Failure:
     """An exception as people want to read it: one line, the innermost frame of their own code, the traceback."""
-    trace = _without_engine(error.__traceback__)
-    text = "".join(traceback.format_exception(type(error), error, trace))
+    text = "".join(_told(traceback.TracebackException.from_exception(error)).format())
     return Failure(
         error=_one_line(error),
-        where=_where(trace),
+        where=_where(error.__traceback__),
         traceback=text if len(text) <= LONGEST_TRACEBACK else f"…{text[-LONGEST_TRACEBACK:]}",
         host=socket.gethostname(),
     )
@@ -139,11 +138,15 @@ def _one_line(error: BaseException) -> str:
 _ENGINE = str(Path(__file__).parent.parent)
 
 
-def _without_engine(trace: TracebackType | None) -> TracebackType | None:
-    """Drop the engine's own frames from the top; what the user wrote comes first."""
-    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_ENGINE):
-        trace = trace.tb_next
-    return trace
+def _told(found: traceback.TracebackException) -> traceback.TracebackException:
+    """Without the engine's own frames, and without what is behind an error of the engine's: its message says all."""
+    one: traceback.TracebackException | None = found
+    while one is not None:
+        one.stack[:] = [frame for frame in one.stack if not frame.filename.startswith(_ENGINE)]
+        if one.exc_type is not None and issubclass(one.exc_type, MoilError):
+            one.__cause__ = one.__context__ = None
+        one = one.__cause__ or one.__context__
+    return found
 
 
 def _where(trace: TracebackType | None) -> str:
