@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
+from moil import logs
 from moil.authoring.context import Callee, ambient
 from moil.authoring.file import File
 from moil.authoring.job import JobFunction, job
@@ -74,6 +75,7 @@ def run_command(
         add_engine_options(line.parser, EngineSettings)
         call = line.parse(argv)
         found = settings_from(flags_from(call.namespace))
+        logs.set_up(found)
         words = _command_line() if command is None else [*command, *(argv or ())]
         bound = line.signature.bind(*call.args, **call.kwargs)
         bound.apply_defaults()
@@ -106,7 +108,7 @@ def start(what: Start) -> Any:
     return Session(
         replace(
             what,
-            observers=lambda _store: observers_for(what.settings),
+            observers=lambda _store: (logs.EventLog(), *observers_for(what.settings)),
             say=lambda text: print(f"moil: {text}", file=sys.stderr),
         )
     ).run()

@@ -128,6 +128,20 @@ def dies(note: Path) -> None:
 
 
 @moil.job
+def one_bad_one_long(begun: Path) -> list[object]:
+    return [slowly(1, 3600, begun), divide(0)]
+
+
+@moil.job
+def patient(begun: Path, note: Path, go: Path) -> int:
+    if not go.exists():
+        moil.defer(note.write_text, "deferred")
+        begun.touch()
+        time.sleep(3600)
+    return 3
+
+
+@moil.job
 def litters(note: Path) -> int:
     process = subprocess.Popen(["sleep", "3600"], start_new_session=True)
     note.write_text(str(process.pid))

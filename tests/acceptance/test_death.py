@@ -142,6 +142,22 @@ def test_a_read_only_job_store_is_told(runner, tmp_path, small_disk):
     assert "read-only" in done.stderr.lower()
 
 
+def test_deferred_calls_run_at_the_restart_when_everything_was_killed(runner, tmp_path):
+    words = ("patient", tmp_path / "begun", tmp_path / "note", tmp_path / "go", "--job-store", tmp_path / "store")
+    process = runner.start(*words)
+    eventually((tmp_path / "begun").exists)
+    for pid in sorted(processes.tree(process.pid)):
+        os.kill(pid, signal.SIGSTOP)
+    for pid in sorted(processes.tree(process.pid)):
+        os.kill(pid, signal.SIGKILL)
+    process.communicate()
+    eventually(lambda: not runner.mine())
+    assert not (tmp_path / "note").exists()
+    (tmp_path / "go").touch()
+    assert runner.run(*words, "--restart").stdout == "3\n"
+    assert (tmp_path / "note").read_text() == "deferred"
+
+
 def test_a_second_leader_is_refused(runner, tmp_path):
     words = ("slow_fan", tmp_path / "trace", "--job-store", tmp_path / "store", "--seconds", 1)
     runner.start(*words)

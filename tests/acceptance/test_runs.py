@@ -152,3 +152,17 @@ def test_a_requirement_that_no_machine_meets_is_an_error_at_once(runner):
     done = runner.run("hog", "--max-memory", "50 MiB", status=2)
     assert "hog" in done.stderr
     assert "50 MiB" in done.stderr
+
+
+def test_fail_fast_ends_the_run_at_the_first_failure(runner, tmp_path):
+    done = runner.run("one_bad_one_long", tmp_path / "begun", "--fail-fast", status=1)
+    assert "ZeroDivisionError" in done.stderr
+    eventually(lambda: not runner.mine())
+
+
+def test_the_log_goes_to_a_file_and_says_what_was_tried_again(runner, tmp_path):
+    runner.run("grows", "--log-file", tmp_path / "log", "--log-level", "debug")
+    text = (tmp_path / "log").read_text()
+    assert "grows #1 attempt 1 out_of_memory" in text
+    assert "it is tried again" in text
+    assert "grows #1 attempt 3 started" in text

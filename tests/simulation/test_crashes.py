@@ -84,3 +84,18 @@ def test_workers_that_outlive_their_leader_are_adopted(plan, seed, writes):
     world.reboot = lambda: None
     value, _ = run_until_done(world, plan, [Fault(write, "after") for write in writes])
     assert normal(value) == normal(interpret(plan, [3]))
+
+
+@pytest.mark.parametrize("when", ["before", "after", "torn"])
+def test_death_at_every_write_of_a_run_that_compacts_its_journal(when, monkeypatch):
+    monkeypatch.setattr("moil.runtime.leader.COMPACT_AT", 600)
+    monkeypatch.setattr("moil.runtime.leader.HOUSEKEEPING", 0.0)
+    expected = normal(interpret(PROGRAM, [3]))
+    write, died = 0, True
+    while died:
+        write += 1
+        world = SimulatedWorld(write)
+        value, deaths = run_until_done(world, PROGRAM, [Fault(write, when)])
+        died = deaths > 0
+        assert normal(value) == expected
+    assert write > 20

@@ -52,6 +52,8 @@ class Zygote:
         self._channel.send(wire.frame(wire.READY, wire.pack({"threads": threads})))
         if threads:
             return
+        if header["sweep"]:
+            self._sweep(house, header["sweep"])
         try:
             while True:
                 payload, sockets = self._receive()
