@@ -71,7 +71,8 @@ def run_command(
     """
     try:
         prog = shlex.join(command) if command else None
-        line = command_line(callee.fn, file_type=File, make_file=File.from_url, prog=prog)
+        make_file = File if "--restart" in (sys.argv if argv is None else argv) else File.from_url
+        line = command_line(callee.fn, file_type=File, make_file=make_file, prog=prog)
         add_engine_options(line.parser, EngineSettings)
         call = line.parse(argv)
         found = settings_from(flags_from(call.namespace))
@@ -86,6 +87,7 @@ def run_command(
                 args=bound.args,
                 kwargs=bound.kwargs,
                 settings=found,
+                arguments={name: _in_words(one) for name, one in bound.arguments.items()},
                 command=words,
                 program=program,
             )
@@ -130,6 +132,15 @@ def _at_home(value: Any) -> Any:
     if type(value) in (list, tuple, set, frozenset):
         return type(value)(_at_home(one) for one in value)
     return value
+
+
+def _in_words(value: Any) -> str:
+    """An argument as people know it; a file by its name, since it has been stored and need not be there any more."""
+    if isinstance(value, File):
+        return value.name
+    if type(value) in (list, tuple):
+        return ", ".join(_in_words(one) for one in value)
+    return repr(value)
 
 
 def _command_line() -> list[str]:

@@ -59,6 +59,8 @@ class Start:
     args: Sequence[Any] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     settings: EngineSettings
+    #: The arguments in words, where they came from a command line: a resumed run must be given the same.
+    arguments: Mapping[str, str] = field(default_factory=dict)
     #: The words that start this program again; ``--job-store … --restart`` is added to them.
     command: Sequence[str] = ()
     observers: Callable[[DurableStore], Sequence[Observer]] = lambda store: ()
@@ -118,6 +120,7 @@ class Session:
             "format": RECORD_FORMAT,
             "id": run_id,
             "name": self._start.callee.name,
+            "arguments": dict(self._start.arguments),
             "command": list(self._start.command),
             "directory": str(Path.cwd()),
             "moil": __version__,
@@ -139,8 +142,20 @@ class Session:
             raise UsageError(f"job store {store.locator} holds no run; remove it with: moil clean {store.locator}") from None
         if record["format"] != RECORD_FORMAT:
             raise UsageError(f"the run in {store.locator} was started by Moil {record['moil']}; resume it with that version")
+        self._check_arguments(record["arguments"])
         run_id: str = record["id"]
         return run_id
+
+    def _check_arguments(self, before: Mapping[str, str]) -> None:
+        """A run goes on with what it was started with; other arguments would be silently ignored."""
+        now = self._start.arguments
+        changed = [name for name in now if before and now[name] != before.get(name)]
+        if changed:
+            name = changed[0]
+            raise UsageError(
+                f"the run in {self._store.locator} was started with {name}={before.get(name)} and can only go on with that, "
+                f"not with {name}={now[name]}; leave the arguments as they were, or start another run"
+            )
 
     def _open_batch(self, reactor: SelectorReactor, work: Path) -> BatchSystem:
         program = self._start.program or entry.find()
@@ -183,9 +198,9 @@ class Session:
             with _interruptible(leader):
                 leader.run(first)
             return self._value(leader, world, work)
-        except Interrupted as error:
+        except (Interrupted, KeyboardInterrupt) as error:
             writer.end_state = "interrupted"
-            raise self._interrupted(error) from None
+            raise self._interrupted(str(error) or "stopped at once") from None
         finally:
             self._close(leader, world.batch, replayed)
 
@@ -257,10 +272,10 @@ class Session:
         """The words that resume this run."""
         return resume_words(self._start.command, self._store.locator, str(Path.cwd()))
 
-    def _interrupted(self, error: Interrupted) -> Interrupted:
+    def _interrupted(self, why: str) -> Interrupted:
         command = self.resume()
         how = f"resume with: {shlex.join(command)}" if command else f"resume it with restart=True, {self._store.locator}"
-        return Interrupted(f"{error}; what is done is kept; {how}")
+        return Interrupted(f"{why}; what is done is kept; {how}")
 
 
 def collect_garbage(store: DurableStore, replayed: journal.Replayed) -> None:

@@ -232,8 +232,8 @@ def _number(value: object) -> float:
 
 
 def _text(value: object) -> str:
-    if isinstance(value, str):
-        return value
+    if isinstance(value, str | Path):
+        return str(value)
     raise ValueError("is not text")
 
 
@@ -413,7 +413,7 @@ class EngineSettings:
     )
     job_store: str | None = setting(
         None,
-        help="where the run is kept: a directory, or s3://…, gs://…, az://…; without it, one under ./moil-runs/",
+        help="where the run is kept: a directory; without it, one under ./moil-runs/",
         metavar="LOCATOR",
         toil="--jobStore",
         translate=_locator,

@@ -1,6 +1,6 @@
 """Run a job of a script that has no __main__ block, or of a module.
 
-  moil run main.py a.txt b.txt --batch-system slurm      the job main, or the only one in the file
+  moil run main.py a.txt b.txt --retries 3               the job main, or the only one in the file
   moil run main.py:align reads.fq --job-store run1       another one
   moil run -m analysis.main:align reads.fq               of a module, as after python -m
 

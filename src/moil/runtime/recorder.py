@@ -83,7 +83,7 @@ class AttemptRecorder:
         return self._files.fetch(file)
 
     def _record(self, callee: Callee, args: Sequence[Any], kwargs: Mapping[str, Any], *, service: bool) -> Promise:
-        _signature(callee.fn).bind(*args, **kwargs)
+        _check_arguments(callee, args, kwargs)
         request, promised = self._request(callee)
         data, found = self._pickle(callee, args, kwargs)
         with self._lock:
@@ -172,6 +172,14 @@ class AttemptRecorder:
 
 
 _NOTHING = Request()
+
+
+def _check_arguments(callee: Callee, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    signature = _signature(callee.fn)
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise TypeError(f"job {callee.name} is called wrongly: {error}; call it as {callee.name}{signature}") from None
 
 
 @functools.lru_cache(maxsize=4096)

@@ -24,7 +24,8 @@ def failure_report(workflow: Workflow, store: JobStore, locator: str, resume: Se
         blocks.append(f"… and {len(failed) - MOST_BLOCKS} more" + (f": moil status {shlex.quote(locator)}" if locator else ""))
     skipped = sum(job.state is JobState.failed for job in workflow.graph.jobs.values()) - len(failed)
     if skipped and failed:
-        blocks.append(f"{skipped} job(s) were not run, because they needed one of these.")
+        why = "the run was stopped" if workflow.stopped else "they needed one of these"
+        blocks.append(f"{skipped} job(s) were not run, because {why}.")
     if resume:
         blocks.append(f"Resume with: {shlex.join(resume)}")
     return "\n\n".join(blocks)
