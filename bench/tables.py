@@ -84,7 +84,7 @@ def _summary(rows: list[Row]) -> Iterator[str]:
 def _cell(rows: list[Row], name: str, letter: str, size: int, key: str, scale: float) -> str:
     mine = _right(_of(rows, name, letter, size))
     if mine:
-        return _number(median(one[key] for one in mine) * scale)
+        return number(median(one[key] for one in mine) * scale)
     return "–"
 
 
@@ -107,17 +107,17 @@ def _table(letter: str, size: int, rows: list[Row]) -> str:
         wall, cpu = median(one["wall"] for one in mine), median(one["cpu"] for one in mine)
         noisy = " ~" if median(one["foreign"] for one in mine) > NOISE else ""
         start = _right(_of(rows, name, "D", 1))
-        net = _number(1000 * max(0.0, wall - median(one["wall"] for one in start)) / jobs) if start and letter != "D" else ""
+        net = number(1000 * max(0.0, wall - median(one["wall"] for one in start)) / jobs) if start and letter != "D" else ""
         walls = [one["wall"] for one in mine]
-        spread = f" ({_number(min(walls))}–{_number(max(walls))})" if len(mine) > 1 else ""
+        spread = f" ({number(min(walls))}–{number(max(walls))})" if len(mine) > 1 else ""
         lines.append(
             _line(
                 [
-                    name, f"{len(mine)}" + (f" of {len(every)}" if errors else ""), _number(wall) + spread + noisy,
-                    _ratio(wall, base, "wall"), net, _number(1000 * cpu / jobs), _ratio(cpu, base, "cpu"),
-                    *(_number(max(one[key] for one in mine)) for key in ("leader_mib", "tree_mib")),
-                    _number(median(one["written_mib"] for one in mine)),
-                    f"{_number(median(one['left_mib'] for one in mine))} / {median(one['left_files'] for one in mine):.0f}",
+                    name, f"{len(mine)}" + (f" of {len(every)}" if errors else ""), number(wall) + spread + noisy,
+                    _ratio(wall, base, "wall"), net, number(1000 * cpu / jobs), _ratio(cpu, base, "cpu"),
+                    *(number(max(one[key] for one in mine)) for key in ("leader_mib", "tree_mib")),
+                    number(median(one["written_mib"] for one in mine)),
+                    f"{number(median(one['left_mib'] for one in mine))} / {median(one['left_files'] for one in mine):.0f}",
                 ]
             )
         )
@@ -125,7 +125,7 @@ def _table(letter: str, size: int, rows: list[Row]) -> str:
 
 
 def _ratio(value: float, base: list[Row], key: str) -> str:
-    return f"{_number(value / median(one[key] for one in base))}" if base else ""
+    return f"{number(value / median(one[key] for one in base))}" if base else ""
 
 
 def _flushes(rows: list[Row]) -> str:
@@ -169,7 +169,7 @@ def _right(rows: list[Row]) -> list[Row]:
     return [one for one in rows if one.get("right")]
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"

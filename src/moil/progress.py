@@ -50,9 +50,8 @@ class _Figures:
         counts = Counter(job.state for job in workflow.graph.jobs.values())
         total = sum(counts.values())
         parts = [f"{counts[JobState.done]} of {total} jobs done"]
-        for state in (JobState.running, JobState.submitted, JobState.ready, JobState.waiting, JobState.failed):
-            if counts[state]:
-                parts.append(f"{counts[state]} {state.value}")
+        others = (JobState.running, JobState.submitted, JobState.ready, JobState.waiting, JobState.failed)
+        parts.extend(f"{counts[state]} {state.value}" for state in others if counts[state])
         elapsed = self.now() - self.started
         rate = self.finished_jobs / elapsed if elapsed > 0 else 0.0
         parts.append(f"{rate:.0f} jobs/s" if rate >= 10 else f"{rate:.1f} jobs/s")

@@ -38,8 +38,8 @@ from moil.options import to_policy
 from moil.ports.batch_system import BatchSystem
 from moil.ports.job_store import DurableStore
 from moil.ports.observer import Observer
-from moil.runtime import codec, entry, files, journal, report, status, values
 from moil.resume import resume_words
+from moil.runtime import codec, entry, files, journal, report, status, values
 from moil.runtime.leader import Leader, World
 from moil.runtime.reactor import SelectorReactor, SystemClock
 from moil.settings import EngineSettings
@@ -63,8 +63,8 @@ class Start:
     arguments: Mapping[str, str] = field(default_factory=dict)
     #: The words that start this program again; ``--job-store … --restart`` is added to them.
     command: Sequence[str] = ()
-    observers: Callable[[DurableStore], Sequence[Observer]] = lambda store: ()
-    say: Callable[[str], None] = lambda text: None
+    observers: Callable[[DurableStore], Sequence[Observer]] = lambda _store: ()
+    say: Callable[[str], None] = lambda _text: None
     program: entry.Entry | None = None
 
 
@@ -115,7 +115,7 @@ class Session:
 
     def _new_store(self, locator: str) -> DurableStore:
         store = plugins.open_store(locator, create=True)
-        run_id = f"{dt.datetime.now():%Y%m%d-%H%M%S}-{random.SystemRandom().randrange(16**8):08x}"
+        run_id = f"{_now():%Y%m%d-%H%M%S}-{random.SystemRandom().randrange(16**8):08x}"
         record = {
             "format": RECORD_FORMAT,
             "id": run_id,
@@ -197,7 +197,7 @@ class Session:
         try:
             with _interruptible(leader):
                 leader.run(first)
-            return self._value(leader, world, work)
+            return self._value(leader, world)
         except (Interrupted, KeyboardInterrupt) as error:
             writer.end_state = "interrupted"
             raise self._interrupted(str(error) or "stopped at once") from None
@@ -226,11 +226,12 @@ class Session:
             raise RequirementError(f"job {callee.name} asks for {too_much}: lower it, or run where there is more")
         return RunStarted(at=at, policy=policy, root=call, files=tuple(sorted(found.files | access.saved)))
 
-    def _value(self, leader: Leader, world: World, work: Path) -> Any:
+    def _value(self, leader: Leader, world: World) -> Any:
         workflow = leader.workflow
         if workflow.failed:
             kept = not self._to_be_removed(workflow)
-            text = report.failure_report(workflow, world.store, world.store.locator if kept else "", self.resume() if kept else ())
+            locator, resume = (world.store.locator, self.resume()) if kept else ("", ())
+            text = report.failure_report(workflow, world.store, locator, resume)
             raise WorkflowFailed(report.headline(workflow), report=text)
         entry.alias_main()
         stored = values.collect(workflow, [workflow.root])
@@ -252,7 +253,7 @@ class Session:
         if not workflow.finished:
             return False
         when = self._settings.clean
-        return when == "always" or when == ("on-error" if workflow.failed else "on-success")
+        return when in ("always", "on-error" if workflow.failed else "on-success")
 
     def _forget_unbegun(self) -> None:
         """A run whose set-up was wrong leaves nothing behind."""
@@ -324,8 +325,13 @@ def _interruptible(leader: Leader) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def _now() -> dt.datetime:
+    """Here and now: names of runs are for the person who started them."""
+    return dt.datetime.now().astimezone()
+
+
 def _fresh_locator(name: str) -> Path:
-    stamp = f"{dt.datetime.now():%Y%m%d-%H%M%S}"
+    stamp = f"{_now():%Y%m%d-%H%M%S}"
     suffix = f"{random.SystemRandom().randrange(16**4):04x}"
     return RUNS.absolute() / f"{re.sub(r'[^A-Za-z0-9_.-]+', '', name) or 'run'}-{stamp}-{suffix}"
 
@@ -350,7 +356,7 @@ def _worker_command(python: str | None) -> list[str]:
 def _interpreter_flags() -> list[str]:
     """Warnings and -X options of this interpreter, for those it starts."""
     flags = [f"-W{one}" for one in sys.warnoptions]
-    flags += [f"-X{name}" if value is True else f"-X{name}={value}" for name, value in sys._xoptions.items()]
+    flags += [f"-X{name}" if value is True else f"-X{name}={value}" for name, value in sys._xoptions.items()]  # noqa: SLF001
     return [one for one in flags if not one.startswith("-Ximporttime")]
 
 

@@ -422,7 +422,7 @@ class EngineSettings:
     clean: Literal["on-success", "always", "never", "on-error"] = setting(
         "on-success", help="when to remove the job store at the end"
     )
-    work_dir: Path | None = setting(  # noqa: RUF009
+    work_dir: Path | None = setting(
         None,
         help="a directory for temporary files, on every machine; never on a network, unless forced",
         metavar="DIR",
@@ -458,14 +458,14 @@ class EngineSettings:
     )
     fail_fast: bool = setting(False, help="stop at the first job that fails for good", toil="--stopOnFirstFailure=true")
 
-    log_level: Level = setting(  # noqa: RUF009
+    log_level: Level = setting(
         "info",
         help="how much to say on standard error",
         group="logs and results",
         toil="--logLevel --logTrace=debug " + " ".join(f"--log{level.capitalize()}={level}" for level in get_args(Level)),
         translate=_toil_word,
     )
-    log_file: Path | None = setting(None, help="write the log here too", metavar="FILE", toil="--logFile")  # noqa: RUF009
+    log_file: Path | None = setting(None, help="write the log here too", metavar="FILE", toil="--logFile")
     max_log_size: int | str = setting(
         "10 MiB", help="keep so much of what an attempt prints", toil="--maxLogFileSize", unit="size"
     )

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from moil.errors import UsageError
 
-_NETWORK = frozenset(
-    "nfs nfs4 cifs smb3 smbfs lustre gpfs beegfs ceph glusterfs fuse.glusterfs fuse.sshfs afs 9p pvfs2 orangefs panfs".split()
-)
+_NETWORK = {
+    *("nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "ceph", "glusterfs", "fuse.glusterfs"),
+    *("fuse.sshfs", "afs", "9p", "pvfs2", "orangefs", "panfs"),
+}
 
 
 def prepare(base: Path | None, run_id: str, *, force: bool) -> Path:
@@ -39,7 +40,8 @@ def prepare(base: Path | None, run_id: str, *, force: bool) -> Path:
         work = own / run_id
         work.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"work directory {root} cannot be used: {error.strerror}; choose another with --work-dir") from error
+        why = f"work directory {root} cannot be used: {error.strerror}; choose another with --work-dir"
+        raise UsageError(why) from error
     return work
 
 

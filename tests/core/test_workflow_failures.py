@@ -1,9 +1,10 @@
 """Attempts that end without a commit: what is tried again and when, what is given up, and what that ends."""
 
 import pytest
+from story import job, service, up_and_running
+
 from moil.core.policy import FREE_LOSSES, LONGEST_BACKOFF
 from moil.core.records import Failure, Outcome
-from story import job, service, up_and_running
 
 FREE = ["lost", "node_failed", "cancelled"]
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
 from moil.core import invariants
 from moil.core.commands import Cancel, Fail, Finish, Submit
 from moil.core.events import (

@@ -1,7 +1,8 @@
 """Another leader takes the run up: commands that may not have been carried out are said again, and what failed may try again."""
 
-from moil.core.graph import ROOT
 from story import job, service, up_and_running
+
+from moil.core.graph import ROOT
 
 
 def test_what_is_out_is_left_alone():

@@ -1,9 +1,10 @@
 """What each event does to a job, and that news of an attempt that no longer counts does nothing."""
 
 import pytest
+from story import calls_of, job, service, up_and_running
+
 from moil.core.events import AttemptEnded, AttemptsSubmitted, AttemptStarted, JobCommitted, ServiceDown, ServiceUp
 from moil.core.records import Outcome, Submitted
-from story import calls_of, job, service, up_and_running
 
 
 def test_a_run_of_one_job(story):

@@ -19,7 +19,6 @@ THE STORED FORMAT: a store outlives the program. Whoever changes the names or wh
 keep a way to read the old one.
 """
 
-# ruff: noqa: PTH100, PTH102, PTH104, PTH106, PTH108, PTH110, PTH113, PTH116, PTH118, PTH120, PTH123, PTH208
 
 from __future__ import annotations
 

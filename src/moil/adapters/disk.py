@@ -9,7 +9,6 @@ durable right after. In between others can see it. Whoever writes down that it s
 itself, but only where the file system does not keep its metadata in order; all that keep a log do.
 """
 
-# ruff: noqa: PTH102, PTH106, PTH108, PTH112, PTH114, PTH116, PTH118, PTH120
 
 from __future__ import annotations
 

@@ -22,7 +22,6 @@ THE STORED FORMAT: header, table and names outlive the program. Whoever changes 
 `FORMAT` and keep a way to read the old one.
 """
 
-# ruff: noqa: PTH108, PTH118
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Batch system ``local``: this machine, by way of warm processes and a fork for each job.
+r"""Batch system ``local``: this machine, by way of warm processes and a fork for each job.
 
     leader --- zygote (a fresh interpreter that has imported the user's modules)
-       \\________ supervisor, supervisor, …  (forks of the zygote, one for each attempt that runs at the same time)
-                        \\____ the job (a fork of the supervisor)
+       \________ supervisor, supervisor, …  (forks of the zygote, one for each attempt that runs at the same time)
+                        \____ the job (a fork of the supervisor)
 
 The leader talks to each supervisor over a socket of its own (`moil.runtime.supervisor` has the protocol); the reactor
 calls back when one of them has something to say, so nothing here ever polls. Attempts are started in the order they
@@ -255,7 +255,8 @@ class LocalBatchSystem:
         self._start_what_fits()
 
     def _free(self, slot: _Slot, *, keep: bool = True) -> None:
-        assert slot.submission is not None and slot.grant is not None
+        assert slot.submission is not None
+        assert slot.grant is not None
         self._machine.give_back(slot.grant)
         del self._slots[slot.submission.token]
         self._services -= slot.submission.service

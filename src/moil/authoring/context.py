@@ -6,9 +6,8 @@ recorder is process-wide on purpose, not a context variable: threads that a job 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -37,15 +36,23 @@ class Callee(Protocol):
     """A job or a service, as the recorder sees it."""
 
     @property
-    def fn(self) -> Callable[..., Any]: ...
+    def fn(self) -> Callable[..., Any]:
+        """The user's function."""
+        ...
 
     @property
-    def settings(self) -> Options: ...
+    def settings(self) -> Options:
+        """Its options."""
+        ...
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What people call it."""
+        ...
 
-    def bare(self) -> Callee: ...
+    def bare(self) -> Callee:
+        """The same without the options of this one call, as it stands in its module."""
+        ...
 
 
 class Current(Protocol):
@@ -81,19 +88,33 @@ class Recorder(Protocol):
     """The attempt that is running: takes down calls instead of doing them."""
 
     @property
-    def current(self) -> Current: ...
+    def current(self) -> Current:
+        """What `moil.current` gives."""
+        ...
 
-    def call(self, callee: Callee, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Promise: ...
+    def call(self, callee: Callee, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Promise:
+        """A job was called."""
+        ...
 
-    def enter(self, callee: Callee, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Promise: ...
+    def enter(self, callee: Callee, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Promise:
+        """A service was entered: the calls up to `leave` are its clients."""
+        ...
 
-    def leave(self, promise: Promise) -> None: ...
+    def leave(self, promise: Promise) -> None:
+        """The service that gave this promise was left."""
+        ...
 
-    def defer(self, fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None: ...
+    def defer(self, fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """A call for the end of the attempt."""
+        ...
 
-    def save(self, path: Path) -> File: ...
+    def save(self, path: Path) -> File:
+        """Store a file or directory."""
+        ...
 
-    def fetch(self, file: File) -> Path: ...
+    def fetch(self, file: File) -> Path:
+        """A local copy of a stored file."""
+        ...
 
 
 class Ambient:

@@ -49,7 +49,7 @@ class File:
     def stored(cls, name: str, digest: str, size: int, path: Path | None = None) -> File:
         """A file that the run's job store holds; `path`, where there is a local copy already."""
         file = cls.__new__(cls)
-        file._fill(name, digest, size, path)
+        file._fill(name, digest, size, path)  # noqa: SLF001 - a second constructor
         return file
 
     @classmethod

@@ -18,7 +18,7 @@ from moil.core.requirements import parse_field
 from moil.errors import MoilError, RequirementError
 
 P = ParamSpec("P")
-R = TypeVar("R", covariant=True)
+R = TypeVar("R", covariant=True)  # noqa: PLC0105 - R is what everybody calls it
 
 
 class RequirementOptions(TypedDict, total=False):
@@ -75,7 +75,7 @@ def make_options(name: str, before: Options, given: dict[str, Any]) -> Options:
     )
     rest.pop("after", None)
     if rest:
-        raise TypeError(f"job {name} has no option {sorted(rest)[0]!r}")
+        raise TypeError(f"job {name} has no option {min(rest)!r}")
     return changed
 
 
@@ -115,7 +115,9 @@ class JobFunction(Generic[P, R]):
         original = self.bare()
         if original is self and original_of(self) is self:
             return str(getattr(self, "__qualname__"))
-        return (_with_options, (original, self.settings)) if original is not self else (JobFunction, (self.fn, self.settings))
+        if original is not self:
+            return (_with_options, (original, self.settings))
+        return (JobFunction, (self.fn, self.settings))
 
     def bare(self) -> JobFunction[P, R]:
         """The job as it stands in its module, if it does, whatever options this one has been given."""
@@ -158,8 +160,9 @@ def job(**options: Unpack[JobOptions]) -> Callable[[Callable[P, R]], JobFunction
 
 
 def job(fn: Callable[P, R] | None = None, /, **options: Unpack[JobOptions]) -> Any:
-    """Make a function a job. Options: cores, memory, disk, walltime, accelerators, preemptible, retries, …
+    """Make a function a job.
 
+    Options: cores, memory, disk, walltime, accelerators, preemptible, retries, checkpoint, local, name.
     Sizes are bytes or text such as ``"4 GiB"``, times are seconds or text such as ``"2 h"``. What is not given comes
     from the command line (``--default-memory`` and so on). Raises RequirementError for a malformed requirement.
     """

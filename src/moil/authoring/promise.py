@@ -74,9 +74,11 @@ class Details:
         self.path = path
 
     def part(self, step: tuple[str, Any]) -> Details:
+        """One step further in."""
         return Details(self.origin, self.call, self.name, self.hint, (*self.path, step))
 
     def describe(self) -> str:
+        """As the user would write it."""
         steps = "".join(f"[{key!r}]" if how == "item" else f".{key}" for how, key in self.path)
         return f"{self.name}(…){steps}"
 
@@ -94,7 +96,10 @@ class Details:
         return None
 
     def refuse(self, doing: str, hint: str = "") -> Never:
-        cure = f"{hint + ' ' if hint else ''}pass it to a job, which gets the value, or call {self.name}.fn(…) for the value now"
+        """Raises PromiseError, which names the job and the cures."""
+        cure = f"pass it to a job, which gets the value, or call {self.name}.fn(…) for the value now"
+        if hint:
+            cure = f"{hint} {cure}"
         raise PromiseError(f"{self.describe()} is a promise: the job has not run yet, so you cannot {doing}; {cure}")
 
 

@@ -21,9 +21,13 @@ TIMEOUT = 60.0
 class Transfer(Protocol):
     """Moves bytes between a URL of some scheme and a local file. Both methods raise FileError."""
 
-    def fetch(self, url: str, to: Path) -> None: ...
+    def fetch(self, url: str, to: Path) -> None:
+        """Download to a new file."""
+        ...
 
-    def send(self, path: Path, url: str) -> None: ...
+    def send(self, path: Path, url: str) -> None:
+        """Upload."""
+        ...
 
 
 class Http:

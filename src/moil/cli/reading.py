@@ -5,17 +5,15 @@ every second. The journal is read only where the status does not tell: a leader 
 one, so that the journal is replayed if it is small (`SMALL`); and single jobs stand nowhere else. Nothing here writes.
 """
 
-# ruff: noqa: PTH100, PTH118
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import shlex
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,10 +24,10 @@ from moil.core.graph import Job
 from moil.core.workflow import Workflow
 from moil.errors import DamagedError, MoilError, NoSuchKey, StoreError, UsageError
 from moil.ports.job_store import DurableStore
+from moil.resume import resume_words
 from moil.runtime import journal, status
 from moil.runtime.status import Status
 from moil.session import RECORD, RECORD_FORMAT
-from moil.resume import resume_words
 from moil.settings import EngineSettings, read, settings_of
 
 SMALL = 8 * 1024 * 1024

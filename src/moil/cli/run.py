@@ -10,7 +10,6 @@ The script is loaded as `multiprocessing.spawn` would, so a guarded block in it 
 entry of `sys.path` are what they would be under ``python main.py``.
 """
 
-# ruff: noqa: PTH100, PTH119
 
 from __future__ import annotations
 

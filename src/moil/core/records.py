@@ -7,7 +7,7 @@ else needs a new `moil.runtime.journal.FORMAT` and a way to read the old one.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from typing import TypeAlias
 
 from moil.core.requirements import Request
@@ -27,7 +27,7 @@ Data: TypeAlias = bytes | Stored
 """The bytes themselves when they are few, else where they are."""
 
 
-class JobState(str, Enum):
+class JobState(StrEnum):
     """Where a job stands."""
 
     #: Something it needs is not there yet: a promise, a follow-on's predecessor, a service, the end of a back-off.
@@ -44,7 +44,7 @@ class JobState(str, Enum):
     failed = "failed"
 
 
-class Outcome(str, Enum):
+class Outcome(StrEnum):
     """How an attempt ended, in Slurm's words."""
 
     #: The function returned and the outcome was committed.

@@ -261,13 +261,14 @@ class Workflow:
             gone = todo.pop()
             if not gone.fulfilled:
                 continue
-            gone.fulfilled, gone.ref_cursor = False, 0
+            gone.fulfilled = False
             for other in self.graph.dependents(gone):
                 if other.state in (JobState.waiting, JobState.ready):
                     other.state, other.cursor = JobState.waiting, 0
                     self._changed.append(other.id)
             parent = self.graph.parent(gone)
             if parent is not None and gone.index in parent.refs:
+                parent.ref_cursor = 0
                 todo.append(parent)
             if gone is not job:
                 self._changed.append(gone.id)
@@ -435,6 +436,7 @@ def _origin(job: Job) -> JobId:
 _OPEN = frozenset({JobState.ready, JobState.submitted, JobState.running})
 _NOT_ITS_FAULT = frozenset({Outcome.lost, Outcome.node_failed, Outcome.preempted, Outcome.cancelled})
 
+# ruff: noqa: SLF001 - the table of its own handlers
 _HANDLERS: dict[type, Callable[[Workflow, Any], None]] = {
     RunStarted: Workflow._on_run_started,
     AttemptsSubmitted: Workflow._on_attempts_submitted,

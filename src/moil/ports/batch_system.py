@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import Protocol, TypeAlias
 
 from moil.core.records import Failure, Outcome, Usage
@@ -29,7 +29,7 @@ class Submission:
     service: bool = False
 
 
-class Phase(str, Enum):
+class Phase(StrEnum):
     """What a report says."""
 
     #: A worker began the attempt.

@@ -43,8 +43,8 @@ def run(file: Path) -> None:
         try:
             fn, args, kwargs = cloudpickle.loads(data)
             fn(*args, **kwargs)
-        except Exception:
-            print("moil: a deferred call failed:", file=sys.stderr)
+        except Exception:  # noqa: BLE001 - the user's code may raise anything, and the next call must still run
+            sys.stderr.write("moil: a deferred call failed:\n")
             traceback.print_exc()
     file.unlink(missing_ok=True)
 

@@ -74,7 +74,7 @@ def load(entry: Entry) -> types.ModuleType | None:
     with _as_main() as module, ambient.load(entry.module or entry.script):
         code, attributes = _module_code(entry.module) if entry.module else _script_code(entry.script)
         module.__dict__.update(attributes)
-        exec(code, module.__dict__)
+        exec(code, module.__dict__)  # noqa: S102 - it is the user's own program
         return module
 
 

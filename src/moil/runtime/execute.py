@@ -52,7 +52,7 @@ class Execution:
             with ambient.recording(self._recorder):
                 callee, args, kwargs = self._load()
                 return self._completed(callee.fn(*args, **kwargs))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - the user's code may raise anything
             return self._failed(error)
 
     def start(self) -> OutcomeRecord:
@@ -66,7 +66,7 @@ class Execution:
                 except StopIteration:
                     raise ServiceFailed(f"service {self._task.name} ended without a yield") from None
                 return self._completed(value)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - the user's code may raise anything
             return self._failed(error)
 
     def stop(self) -> OutcomeRecord:
@@ -78,8 +78,8 @@ class Execution:
                     next(self._generator)
                 except StopIteration:
                     return self._completed(None)
-                raise ServiceFailed(f"service {self._task.name} yielded twice; it may do so only once")
-        except BaseException as error:
+                raise ServiceFailed(f"service {self._task.name} yielded twice; it may do so only once")  # noqa: TRY301
+        except BaseException as error:  # noqa: BLE001 - the user's code may raise anything
             return self._failed(error)
 
     def _load(self) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:

@@ -86,17 +86,23 @@ class House(Protocol):
     """What all attempts of a machine share."""
 
     @property
-    def store(self) -> JobStore: ...
+    def store(self) -> JobStore:
+        """The run's job store."""
+        ...
 
     @property
-    def work(self) -> Path: ...
+    def work(self) -> Path:
+        """The run's directory for temporary files on this machine."""
+        ...
 
     @property
-    def load(self) -> Callable[[], None]: ...
+    def load(self) -> Callable[[], None]:
+        """Imports the user's program, unless that is done."""
+        ...
 
 
 class JobProcess:
-    """This process, from the fork on."""
+    """The process itself, from the fork on."""
 
     def __init__(self, order: Order, house: House, channel: socket.socket, *, stop: int = -1) -> None:
         self._order, self._house, self._channel, self._stop = order, house, channel, stop
@@ -110,7 +116,7 @@ class JobProcess:
             settle_in(parent, log)
             self.work()
             code = 0
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is told and the process ends
             os.write(2, f"moil: the worker failed: {type(error).__name__}: {error}\n".encode())
         finally:
             os._exit(code)
@@ -123,7 +129,7 @@ class JobProcess:
         try:
             self._house.load()
             task = decode_task(order.record)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is told and the process ends
             self._report(wire.RETURNED, unloadable(order.token, error))
             return False
         execution = Execution(task, self._place())
@@ -155,7 +161,7 @@ class JobProcess:
 
     def _report(self, kind: bytes, record: OutcomeRecord) -> None:
         if record.failure is not None:
-            print(record.failure.traceback, end="", file=sys.stderr)
+            sys.stderr.write(record.failure.traceback)
         flush()
         data = encode_outcome(record)
         header = {"token": self._order.token, **self._usage()}

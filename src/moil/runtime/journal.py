@@ -37,7 +37,9 @@ class Header:
 
 _encode = msgspec.msgpack.Encoder().encode
 _TAGS: dict[type, bytes] = {kind: bytes([tag]) for tag, kind in enumerate(EVENT_TYPES)}
-_decoders: dict[int, msgspec.msgpack.Decoder[Any]] = {tag: msgspec.msgpack.Decoder(kind) for tag, kind in enumerate(EVENT_TYPES)}
+_decoders: dict[int, msgspec.msgpack.Decoder[Any]] = {
+    tag: msgspec.msgpack.Decoder(kind) for tag, kind in enumerate(EVENT_TYPES)
+}
 _decode_snapshot = msgspec.msgpack.Decoder(Snapshot)
 _decode_header = msgspec.msgpack.Decoder(Header)
 

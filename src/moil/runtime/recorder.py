@@ -111,7 +111,8 @@ class AttemptRecorder:
         except (MoilError, RecursionError) as error:
             if isinstance(error, MoilError):
                 raise
-            raise CallError(f"an argument of job {callee.name} is nested too deeply to be stored; pass a flatter one") from None
+            too_deep = f"an argument of job {callee.name} is nested too deeply to be stored; pass a flatter one"
+            raise CallError(too_deep) from None
         except Exception as error:
             raise CallError(self._culprit(callee, args, kwargs, error)) from error
 
@@ -120,7 +121,7 @@ class AttemptRecorder:
         for name, value in bound.arguments.items():
             try:
                 self.encoder.dumps(value)
-            except Exception as cause:
+            except Exception as cause:  # noqa: BLE001 - a user's class may raise anything when it is pickled
                 return (
                     f"argument {name!r} of job {callee.name} cannot be stored: {cause}; "
                     "pass plain data, a File or a path, and open or build the rest inside the job"

@@ -21,7 +21,8 @@ def failure_report(workflow: Workflow, store: JobStore, locator: str, resume: Se
     failed = list(failures(workflow))
     blocks = [_block(job, store, locator) for job in failed[:MOST_BLOCKS]]
     if len(failed) > MOST_BLOCKS:
-        blocks.append(f"… and {len(failed) - MOST_BLOCKS} more" + (f": moil status {shlex.quote(locator)}" if locator else ""))
+        how = f": moil status {shlex.quote(locator)}" if locator else ""
+        blocks.append(f"… and {len(failed) - MOST_BLOCKS} more{how}")
     skipped = sum(job.state is JobState.failed for job in workflow.graph.jobs.values()) - len(failed)
     if skipped and failed:
         why = "the run was stopped" if workflow.stopped else "they needed one of these"

@@ -36,13 +36,21 @@ class Runner(Protocol):
 
     pid: int
 
-    def begin(self, order: Order) -> None: ...
+    def begin(self, order: Order) -> None:
+        """Have the attempt begun."""
+        ...
 
-    def fileno(self) -> int: ...
+    def fileno(self) -> int:
+        """What is readable when the attempt is over."""
+        ...
 
-    def stop(self) -> None: ...
+    def stop(self) -> None:
+        """Let a service go on."""
+        ...
 
-    def end(self) -> Ended: ...
+    def end(self) -> Ended:
+        """How it ended; called when `fileno` is readable."""
+        ...
 
 
 class Forked:
@@ -165,7 +173,7 @@ def _be_warm(pipe: socket.socket, house: House, channel: socket.socket, parent: 
                 os.chdir("/")
                 pipe.sendall(_report(fit=fit, cpu=time.process_time() - before))
         code = 0
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - whatever it is, it is told and the process ends
         os.write(2, f"moil: the worker failed: {type(error).__name__}: {error}\n".encode())
     finally:
         os._exit(code)

@@ -104,14 +104,17 @@ class Supervisor:
 
     @property
     def channel(self) -> socket.socket:
+        """The socket to whoever hands out attempts."""
         return self._channel
 
     @property
     def house(self) -> House:
+        """What all attempts share."""
         return self._house
 
     @property
     def log(self) -> AttemptLog:
+        """The log of the attempt that is running."""
         return self._log
 
 

@@ -6,7 +6,7 @@ import io
 import pickle
 import struct
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Self
 
 from moil.core.graph import Job
 from moil.core.policy import effective
@@ -101,11 +101,11 @@ def _peek(workflow: Workflow, source: Job, ref: PromiseRef, read: Callable[[Data
 class _Inert:
     """Stands for an object of any class: keeps its parts, does nothing."""
 
-    _args: tuple[Any, ...]
+    parts: tuple[Any, ...]
 
-    def __new__(cls, *args: Any) -> _Inert:
+    def __new__(cls, *args: Any) -> Self:
         made = super().__new__(cls)
-        made._args = args
+        made.parts = args
         return made
 
     def __call__(self, *args: Any) -> _Inert:
@@ -133,8 +133,8 @@ class _InertUnpickler(pickle.Unpickler):
 
 def _take(value: Any, path: codec.Steps) -> Any:
     for how, key in path:
-        if isinstance(value, _Inert) and how == "item" and isinstance(key, int) and key < len(value._args):
-            value = value._args[key]
+        if isinstance(value, _Inert) and how == "item" and isinstance(key, int) and key < len(value.parts):
+            value = value.parts[key]
         else:
             value = codec.take(value, ((how, key),), "it")
     return value
@@ -145,9 +145,9 @@ _NUMPY = "iuf"
 
 def _number(value: object) -> object:
     """A NumPy scalar is a dtype and its bytes; as a requirement it is as good as a number."""
-    if isinstance(value, _Inert) and type(value).__module__.startswith("numpy") and len(value._args) == 2:
-        dtype, data = value._args
-        code = str(getattr(dtype, "_args", ("",))[0])
+    if isinstance(value, _Inert) and type(value).__module__.startswith("numpy") and len(value.parts) == 2:
+        dtype, data = value.parts
+        code = str(getattr(dtype, "parts", ("",))[0])
         if isinstance(data, bytes) and code[:1] in _NUMPY:
             if code[0] == "f":
                 return _float(data)

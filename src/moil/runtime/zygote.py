@@ -28,7 +28,6 @@ from moil.ports.job_store import JobStore
 from moil.runtime import deferred, entry, job_process, processes
 from moil.runtime.supervisor import House, Supervisor, run_deferred
 
-
 PATIENCE = 5.0
 """Seconds that supervisors get to clean up when the leader is gone."""
 
@@ -136,8 +135,8 @@ class Zygote:
             try:
                 Supervisor(channel, house, self._slots).serve()
                 code = 0
-            except Exception as error:
-                print(f"moil: a supervisor failed: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is told and the process ends
+                os.write(2, f"moil: a supervisor failed: {type(error).__name__}: {error}\n".encode())
             finally:
                 os._exit(code)
         self._supervisors.add(pid)
@@ -148,7 +147,7 @@ def _warm(load: Callable[[], None]) -> Callable[[], None]:
     """Load now; the result is what each job calls, and does nothing if that went well."""
     try:
         load()
-    except (Exception, SystemExit):
+    except (Exception, SystemExit):  # noqa: BLE001 - the error belongs to the job that meets it again
         return load
     return _nothing
 

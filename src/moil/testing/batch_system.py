@@ -13,6 +13,7 @@ Nothing here looks at a clock; every wait is for a report, and bounded.
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -38,7 +39,7 @@ SMALL = Requirements(cores=1, memory=256 * MIB, disk=MIB)
 @job
 def answer(number: int) -> int:
     """A job that returns."""
-    print("answering")
+    sys.stdout.write("answering\n")
     return number + 1
 
 
@@ -92,25 +93,25 @@ class Bench:
         )
         return self.batch.submit([submission])[0]
 
-    def wait(self, id: ExternalId, phase: Phase) -> Report:
+    def wait(self, attempt: ExternalId, phase: Phase) -> Report:
         """The report of this phase; all that come before it are kept."""
         patience = self.now() + BOUND
         while True:
-            found = next((one for one in self.reports if one.id == id and one.phase is phase), None)
+            found = next((one for one in self.reports if one.id == attempt and one.phase is phase), None)
             if found is not None:
                 return found
-            assert self.now() < patience, f"{id} was not reported {phase.value}; reports: {self.reports}"
+            assert self.now() < patience, f"{attempt} was not reported {phase.value}; reports: {self.reports}"
             self.reactor.wait(self.now() + 0.2)
-            out = {one.id for one in self.reports} | {id}
+            out = {one.id for one in self.reports} | {attempt}
             self.reports.extend(self.batch.poll(out - self.ended()))
 
     def ended(self) -> set[ExternalId]:
         """Attempts that are over."""
         return {one.id for one in self.reports if one.phase is Phase.ended}
 
-    def outcome(self, id: ExternalId) -> OutcomeRecord:
+    def outcome(self, attempt: ExternalId) -> OutcomeRecord:
         """What the attempt returned."""
-        record = self.wait(id, Phase.returned).record
+        record = self.wait(attempt, Phase.returned).record
         assert record is not None
         return decode_outcome(record)
 
@@ -123,12 +124,12 @@ class BatchSystemTests:
 
     def test_a_job_returns_its_value(self, bench: Bench) -> None:
         """Started, returned, ended, in this order."""
-        id = bench.submit(answer, 41)
-        record = bench.outcome(id)
+        attempt = bench.submit(answer, 41)
+        record = bench.outcome(attempt)
         assert record.outcome is Outcome.completed
         assert codec.loads(codec.fetch(record.value, bench.store)) == 42
-        bench.wait(id, Phase.ended)
-        assert [one.phase for one in bench.reports if one.id == id] == [Phase.started, Phase.returned, Phase.ended]
+        bench.wait(attempt, Phase.ended)
+        assert [one.phase for one in bench.reports if one.id == attempt] == [Phase.started, Phase.returned, Phase.ended]
 
     def test_many_at_once(self, bench: Bench) -> None:
         """More than fit on the machine."""
@@ -146,10 +147,10 @@ class BatchSystemTests:
 
     def test_a_cancelled_job_ends_and_its_process_is_gone(self, bench: Bench, tmp_path: Path) -> None:
         """Cancel is prompt."""
-        id = bench.submit(touches, tmp_path / "begun", 600.0)
-        bench.wait(id, Phase.started)
-        bench.batch.cancel([id])
-        assert bench.wait(id, Phase.ended).outcome is Outcome.cancelled
+        attempt = bench.submit(touches, tmp_path / "begun", 600.0)
+        bench.wait(attempt, Phase.started)
+        bench.batch.cancel([attempt])
+        assert bench.wait(attempt, Phase.ended).outcome is Outcome.cancelled
 
     def test_one_that_is_cancelled_in_the_queue_never_runs(self, bench: Bench, tmp_path: Path) -> None:
         """All that were submitted end, run or not."""
@@ -164,31 +165,31 @@ class BatchSystemTests:
 
     def test_a_service_is_up_until_it_is_told_to_stop(self, bench: Bench, tmp_path: Path) -> None:
         """What follows the yield runs then."""
-        id = bench.submit(serves, tmp_path / "note")
-        record = bench.wait(id, Phase.up).record
+        attempt = bench.submit(serves, tmp_path / "note")
+        record = bench.wait(attempt, Phase.up).record
         assert record is not None
         assert codec.loads(codec.fetch(decode_outcome(record).value, bench.store)) == 5
         assert not (tmp_path / "note").exists()
-        bench.batch.stop([id])
-        bench.wait(id, Phase.ended)
+        bench.batch.stop([attempt])
+        bench.wait(attempt, Phase.ended)
         assert (tmp_path / "note").read_text() == "stopped"
 
     def test_deferred_calls_run_even_after_a_crash(self, bench: Bench, tmp_path: Path) -> None:
         """And the crash is told."""
-        id = bench.submit(defers, tmp_path / "note")
-        assert bench.wait(id, Phase.ended).outcome is Outcome.failed
+        attempt = bench.submit(defers, tmp_path / "note")
+        assert bench.wait(attempt, Phase.ended).outcome is Outcome.failed
         assert (tmp_path / "note").read_text() == "deferred"
 
     def test_a_walltime_is_kept(self, bench: Bench, tmp_path: Path) -> None:
         """The job ends, and is told to have run out of time."""
         short = Requirements(cores=1, memory=256 * MIB, disk=MIB, walltime=0.3)
-        id = bench.submit(touches, tmp_path / "begun", 600.0, requirements=short)
-        assert bench.wait(id, Phase.ended).outcome is Outcome.timed_out
+        attempt = bench.submit(touches, tmp_path / "begun", 600.0, requirements=short)
+        assert bench.wait(attempt, Phase.ended).outcome is Outcome.timed_out
 
     def test_close_ends_what_runs(self, bench: Bench, tmp_path: Path) -> None:
         """Nothing outlives it."""
-        id = bench.submit(touches, tmp_path / "begun", 600.0)
-        bench.wait(id, Phase.started)
+        attempt = bench.submit(touches, tmp_path / "begun", 600.0)
+        bench.wait(attempt, Phase.started)
         while not (tmp_path / "begun").exists() or not (tmp_path / "begun").read_text():
             bench.reactor.wait(bench.now() + 0.05)
         bench.batch.close()

@@ -163,7 +163,8 @@ class SimulatedBatchSystem:
         if fate is not None and fate is not Outcome.completed:
             self._end(token, fate)
             return
-        assert self.store is not None and running.submission.task is not None
+        assert self.store is not None
+        assert running.submission.task is not None
         task = decode_task(running.submission.task)
         self.executed.append((task.job, task.attempt))
         place = self._place(token)
@@ -243,7 +244,7 @@ class _Checker:
     def __init__(self, most: int) -> None:
         self._left = most
 
-    def on_events(self, events: Sequence[Event], workflow: Workflow) -> None:
+    def on_events(self, events: Sequence[Event], workflow: Workflow) -> None:  # noqa: ARG002
         self._left -= 1
         if self._left < 0:
             states = ", ".join(f"{one} {one.state.value}" for one in workflow.graph.jobs.values() if not one.settled)
@@ -265,7 +266,8 @@ class SimulatedWorld:
         self.policy = policy
         self.home = Path(tempfile.mkdtemp(prefix="moil-world-"))
         weakref.finalize(self, shutil.rmtree, self.home, ignore_errors=True)
-        self.batch = SimulatedBatchSystem(random.Random(seed), self.home, mishaps=mishaps)
+        chance = random.Random(seed)  # noqa: S311 - it is to be repeatable
+        self.batch = SimulatedBatchSystem(chance, self.home, mishaps=mishaps)
         self.workflow: Workflow | None = None
         #: Jobs that were done when the last leader started: these must not run again.
         self.done_before: frozenset[int] = frozenset()
