@@ -29,8 +29,6 @@ NOTES = {
     "batch_system": "`local` only, in this release",
     "job_store": "a directory only, in this release",
     "deploy": "no effect in this release",
-    "log_file": "no effect in this release",
-    "log_level": "in this release: `error`, `critical` and `off` show no progress, the others all of it",
 }
 """What this release does not do yet. README.md has the same list, under "What is not there yet"."""
 

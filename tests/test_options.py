@@ -140,7 +140,7 @@ def test_an_adapters_options_bear_its_name() -> None:
     ("argv", "complaint"),
     [
         (["--default-memory", "4Q"], "argument --default-memory: default-memory='4Q' is not a size"),
-        (["--maxCores=0"], "argument --maxCores: max-cores=0"),
+        (["--maxCores=0"], "argument --maxCores: max-cores='0'"),
         (["--retries", "-1"], "argument --retries: retries='-1' is less than 0"),
         (["--clean", "often"], "argument --clean: clean='often' is none of"),
         (["--env", "=1"], "argument --env: env=('=1',) does not begin with the name of a variable"),

@@ -1,6 +1,7 @@
 """The leader's log: what happens in a run, one line each, on standard error and in a file.
 
-Retries and failures are warnings, the beginning and end of a run are information, everything else is for debugging.
+A retry is a warning, a failure for good is information (the report at the end of the run tells of it), and so is the
+beginning of a run; everything else is for debugging.
 Only the logger ``moil`` is used, and it is set up only where Moil owns the program (`moil.main`, the ``moil`` command):
 a library does not touch the handlers of the program it is in.
 """
@@ -31,6 +32,7 @@ from moil.errors import UsageError
 from moil.settings import EngineSettings
 
 logger = logging.getLogger("moil")
+logger.addHandler(logging.NullHandler())
 OFF = logging.CRITICAL + 1
 
 
@@ -106,7 +108,8 @@ def _attempt_ended(event: AttemptEnded, workflow: Workflow) -> None:
         delay = known.not_before - event.at
         then = f"; next try in {format_duration(delay)}" if delay > 0 else "; it is tried again"
     name = _named(event.job, workflow)
-    logger.warning("%s attempt %d %s: %s%s", name, event.attempt, event.outcome.value, why, then)
+    level = logging.WARNING if known is not None and known.state is not JobState.failed else logging.INFO
+    logger.log(level, "%s attempt %d %s: %s%s", name, event.attempt, event.outcome.value, why, then)
 
 
 def _debug(event: Event, workflow: Workflow) -> None:

@@ -148,6 +148,7 @@ def test_figures_of_the_first_modules_are_those_of_a_plain_loop(tmp_path: Path) 
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_figures_of_the_whole_library_are_those_of_a_plain_loop(tmp_path: Path) -> None:
     check_against_plain_loop(tmp_path)
 

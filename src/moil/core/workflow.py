@@ -198,7 +198,7 @@ class Workflow:
             self._fail(job, None)
 
     def _retry(self, job: Job, at: float, tries: Tries, delay: float) -> None:
-        job.tries, job.state, job.external_id = tries, JobState.waiting, ""
+        job.tries, job.state, job.external_id, job.cursor = tries, JobState.waiting, "", 0
         if delay > 0:
             job.not_before = at + delay
             heapq.heappush(self._deadlines, (job.not_before, job.id))

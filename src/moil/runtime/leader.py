@@ -26,8 +26,11 @@ from moil.ports.reactor import Reactor
 from moil.runtime import codec, journal
 from moil.runtime.dispatch import Dispatcher
 
+WRITING = 10
+"""An event that nothing waits for may stay unwritten for so many times what the last write took: so writing takes a
+tenth of the time at most, on a quick disk and on a slow one."""
 LONGEST_DELAY = 0.05
-"""Seconds that an event which nothing waits for may stay unwritten."""
+"""But no longer than this, in seconds."""
 MOST_EVENTS = 500
 """How many such events may."""
 COMPACT_AT = 16 * 1024 * 1024
@@ -60,6 +63,7 @@ class Leader:
         self._dispatcher = Dispatcher(self.workflow, world.batch, self.read)
         self._unwritten: list[bytes] = []
         self._unwritten_since = 0.0
+        self._delay = 0.0
         self._bytes = 0
         self._snapshot_bytes = 0
         self._next_look = 0.0
@@ -102,7 +106,7 @@ class Leader:
     def _until(self) -> float | None:
         moments = [self.workflow.next_deadline, self._next_look]
         if self._unwritten:
-            moments.append(self._unwritten_since + LONGEST_DELAY)
+            moments.append(self._unwritten_since + self._delay)
         if self._world.batch.poll_interval is not None:
             moments.append(self._next_poll)
         return min(moment for moment in moments if moment is not None)
@@ -121,7 +125,7 @@ class Leader:
 
     def _keep_house(self) -> None:
         at = self._world.clock.now()
-        if self._unwritten and (len(self._unwritten) >= MOST_EVENTS or at >= self._unwritten_since + LONGEST_DELAY):
+        if self._unwritten and (len(self._unwritten) >= MOST_EVENTS or at >= self._unwritten_since + self._delay):
             self._write()
         if at < self._next_look:
             return
@@ -160,7 +164,9 @@ class Leader:
     def _write(self) -> None:
         if self._unwritten:
             self._bytes += sum(map(len, self._unwritten))
+            begun = self._world.clock.now()
             self._journal.append(self._unwritten)
+            self._delay = min(LONGEST_DELAY, WRITING * (self._world.clock.now() - begun))
             self._unwritten = []
 
     def _carry_out(self, commands: Sequence[Command]) -> Sequence[Event]:
