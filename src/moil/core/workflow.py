@@ -159,9 +159,16 @@ class Workflow:
             failure = Failure(error="the service ended before its clients had settled")
             self._attempt_failed(job, event.at, Outcome.failed, failure)
             return
-        job.state, job.up = JobState.done, False
-        self._wake(job)
-        self._try_settle(job)
+        self._service_ended(job)
+
+    def _service_ended(self, service: Job) -> None:
+        """It is over, in good order or not so that it matters; but a restart may have given it new clients meanwhile."""
+        if service.open_clients:
+            self._reopen(service)
+            return
+        service.state, service.up = JobState.done, False
+        self._wake(service)
+        self._try_settle(service)
 
     def _on_attempt_ended(self, event: AttemptEnded) -> None:
         job = self._current(event.job, event.attempt)
@@ -185,8 +192,7 @@ class Workflow:
         was_up, job.up, job.state = job.up, False, JobState.waiting
         job.failure = failure or Failure(error=f"the attempt ended {outcome.value}")
         if was_up and job.stopping and outcome in _NOT_ITS_FAULT:
-            job.state = JobState.done
-            self._try_settle(job)
+            self._service_ended(job)
             return
         if was_up:
             self._roll_back_clients(job)
@@ -238,7 +244,7 @@ class Workflow:
 
     def _roll_back_clients(self, service: Job) -> None:
         for client in list(self.graph.clients(service)):
-            if not client.settled and client.state not in (JobState.waiting, JobState.failed):
+            if not client.settled and not client.broken and client.state is not JobState.waiting:
                 self._roll_back(client)
 
     def _roll_back(self, job: Job) -> None:
@@ -288,17 +294,20 @@ class Workflow:
             job.watchers, job.open_clients, job.open_children = [], 0, job.children
             job.cursor = job.ref_cursor = 0
             job.settled = job.broken = job.failed_below = False
+            if job.state is JobState.done:
+                job.cause = None
             if renew and job.state is JobState.failed:
                 job.state, job.cause, job.tries, job.not_before = JobState.waiting, None, Tries(), 0.0
                 job.up = job.stopping = False
         for job in reversed(list(self.graph.jobs.values())):
             self._recount(job)
+        for job in list(self.graph.jobs.values()):
+            if job.call.service and job.state is JobState.done and job.open_clients:
+                self._reopen(job)
         for job in self.graph.jobs.values():
             if job.state is JobState.waiting and job.not_before:
                 heapq.heappush(self._deadlines, (job.not_before, job.id))
-            if job.call.service and job.state is JobState.done and job.open_clients:
-                self._reopen(job)
-            job.fulfilled = job.value is not None if job.call.service else False
+            job.fulfilled = job.call.service and job.value is not None
             self._changed.append(job.id)
 
     def _recount(self, job: Job) -> None:
@@ -314,15 +323,17 @@ class Workflow:
                 self.graph.sibling(job, service).open_clients += 1
 
     def _reopen(self, service: Job) -> None:
-        """It had ended, but clients of it are to run again."""
-        service.state, service.up, service.stopping, service.settled = JobState.waiting, False, False, False
-        parent = self.graph.parent(service)
-        while parent is not None:
-            parent.open_children += 1
-            if not parent.settled:
-                return
-            parent.settled = False
-            parent = self.graph.parent(parent)
+        """It has ended, but clients of it are to run: those that did run were told of one that is no more."""
+        if service.settled:
+            parent = self.graph.parent(service)
+            if parent is not None:
+                parent.open_children += 1
+            for index in service.call.services:
+                self.graph.sibling(service, index).open_clients += 1
+        service.state, service.external_id = JobState.waiting, ""
+        service.up = service.stopping = service.settled = False
+        self._changed.append(service.id)
+        self._roll_back_clients(service)
 
     # -- what follows --------------------------------------------------------------------------------------------
 
@@ -365,7 +376,7 @@ class Workflow:
             job.cursor += 1
         for index in call.services:
             other = graph.sibling(job, index)
-            if not other.up:
+            if not other.up or other.stopping:
                 return other, other.broken
         return None
 
