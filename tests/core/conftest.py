@@ -1,5 +1,8 @@
 import pytest
+from hypothesis import settings
 
+settings.register_profile("calm", deadline=None)  # a machine that others use has slow moments
+settings.load_profile("calm")
 pytest.register_assert_rewrite("story")
 
 from story import Story  # noqa: E402

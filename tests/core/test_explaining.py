@@ -51,10 +51,11 @@ def test_returned_but_not_settled():
     ]
 
 
+@pytest.mark.xfail(strict=True, reason="explain says that all below is done where something failed")
 def test_done_with_a_failure_below():
     story = up_and_running(job("a"), retries=0)
     story.ends("a", error="no luck").then("fail")
-    assert story.explains("main") == ["main #1 is done, but not all below it: a #2 failed.", "a #2 failed: no luck."]
+    assert story.explains("main") == ["main #1 is done, but something below it failed.", "a #2 failed: no luck."]
 
 
 def test_waiting_for_a_value():
@@ -75,13 +76,14 @@ def test_waiting_for_a_promise_in_a_value():
     ]
 
 
+@pytest.mark.xfail(strict=True, reason="explain follows the first open child, not the one that the value waits for")
 def test_waiting_for_the_right_promise_in_a_value():
     story = up_and_running(job("a"), job("b", needs=["a"]))
     story.commits("a", job("other"), job("x"), returns=["x"]).then("submit other", "submit x")
     story.submits("other", "x")
     assert story.explains("b", after=5) == [
         "b #3 waits for the value of a #2.",
-        "a #2 has returned; its value waits for that of x #5.",
+        "a #2 has returned; 2 of its 2 children have not settled.",
         "x #5 is in the queue of the batch system as x5.1, for 5.0 s.",
     ]
 
@@ -119,11 +121,16 @@ def test_failed():
     assert story.explains("b") == ["b #3 was not run, because job #2 failed.", "a #2 failed: no luck."]
 
 
+@pytest.mark.xfail(strict=True, reason="explain says that a job failed which is done")
 def test_following_on_what_failed_below():
     story = up_and_running(job("a"), job("z", after=["a"]), retries=0)
     story.commits("a", job("bad")).then("submit bad")
     story.ends("bad", error="no luck").then("fail")
-    assert story.explains("z") == ["z #3 was not run, because job #4 failed.", "bad #4 failed: no luck."]
+    assert story.explains("z") == [
+        "z #3 was not run, because something below job #2 failed.",
+        "a #2 is done, but something below it failed.",
+        "bad #4 failed: no luck.",
+    ]
 
 
 def test_cancelled():

@@ -152,3 +152,11 @@ def test_failure_that_spreads_below_a_checkpoint_is_one_failure():
     story.commits("k", job("bad", retries=0), job("b", needs=["bad"]), job("c", needs=["b"])).then("submit bad")
     story.ends("bad").then("submit k, attempt 2")
     assert story.job("k").tries.used == 1
+
+
+def test_a_service_below_that_fails_for_good_rolls_the_checkpoint_back():
+    story = up_and_running(job("k", checkpoint=True), backoff=0.0)
+    story.commits("k", service("s", retries=0), job("a", services=["s"])).then("submit s")
+    story.is_up("s").then("submit a")
+    story.begins("a")
+    story.ends("s").then("cancel a", "submit k, attempt 2")

@@ -1,6 +1,7 @@
 """Attempts that end without a commit: what is tried again and when, what is given up, and what that ends."""
 
 import pytest
+from moil.core.workflow import failures
 from story import job, service, up_and_running
 
 from moil.core.policy import FREE_LOSSES, LONGEST_BACKOFF
@@ -223,6 +224,14 @@ def test_a_cancelled_run_does_not_wait_for_its_services():
 def test_a_run_is_cancelled_before_anything_runs(story):
     story.starts().then("submit main")
     story.is_cancelled().then("fail")
+
+
+def test_failures_are_the_jobs_that_are_behind_all_others():
+    story = up_and_running(job("a"), job("b", needs=["a"]), job("c"), job("d"), retries=0)
+    story.ends("c").then()
+    story.ends("a").then()
+    story.is_cancelled().then("fail")
+    assert [str(one) for one in failures(story.workflow)] == ["a #2", "c #4"]
 
 
 def test_every_outcome_is_known_to_the_tests():

@@ -166,7 +166,7 @@ def test_giving_up_100_000_jobs():
     story.is_cancelled().then("fail")
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=25)
 @given(st.data())
 def test_in_any_graph_each_job_runs_once_and_after_what_it_needs(data):
     """Random needs among siblings, finished in random order."""

@@ -74,7 +74,7 @@ class File:
         local = urls.local_path(url)
         if local is not None:
             return cls.save(local)
-        directory = ambient.recorder.current.scratch if ambient.recorder else None
+        directory = ambient.recorder.current.scratch if ambient.recorder else plain.kept_directory()
         target = Path(tempfile.mkdtemp(prefix="moil-url-", dir=directory)) / urls.base_name(url)
         urls.fetch(url, target)
         return cls.save(target)

@@ -56,7 +56,7 @@ def keep(path: Path) -> Path:
     scratch = next((job.scratch for job in running if job.owns(path)), None)
     if scratch is None:
         return path
-    kept = Path(tempfile.mkdtemp(prefix="kept-", dir=_kept())) / path.name
+    kept = Path(tempfile.mkdtemp(prefix="kept-", dir=kept_directory())) / path.name
     if path.is_dir():
         shutil.copytree(path, kept, symlinks=True)
     else:
@@ -65,7 +65,8 @@ def keep(path: Path) -> Path:
 
 
 @functools.lru_cache(maxsize=1)
-def _kept() -> str:
+def kept_directory() -> str:
+    """Where files lie that must outlive the job that made them; removed when this process ends."""
     directory = tempfile.mkdtemp(prefix="moil-files-")
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
     return directory

@@ -109,6 +109,9 @@ def _part_type(hint: Any, how: str, key: Any) -> Any:
         if Ellipsis in items:
             return items[0]
         return items[key] if -len(items) <= key < len(items) else None
+    names = getattr(hint, "_fields", None)
+    if how == "item" and isinstance(key, int) and isinstance(names, tuple) and -len(names) <= key < len(names):
+        return _hints(hint).get(names[key])
     if how == "attr" and isinstance(hint, type):
         return _hints(hint).get(str(key))
     return None

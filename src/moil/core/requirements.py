@@ -17,6 +17,8 @@ from moil.errors import RequirementError
 
 MIB = 1024**2
 GIB = 1024**3
+LARGEST = 2.0**63
+"""What the journal can hold; nobody asks for so much but by mistake."""
 
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgtp]?)(i?)b?\s*\Z", re.IGNORECASE)
@@ -74,30 +76,34 @@ class Ceiling:
 
 def parse_size(value: object, what: str = "size") -> int:
     """Bytes from an int, or from text such as ``"4 GiB"``, ``"4G"``, ``"1.5T"``. Raises RequirementError."""
-    if isinstance(value, str):
-        found = _SIZE.match(value)
-        if found:
-            number, power, binary = found.groups()
-            base: float = 1024.0 if binary else 1000.0
-            return math.ceil(float(number) * base ** _POWERS[power.lower()])
-    elif not isinstance(value, bool) and isinstance(value, int | float) and 0 <= value < math.inf:
-        return math.ceil(value)
+    size = _size(value) if isinstance(value, str) else value
+    if not isinstance(size, bool) and isinstance(size, int | float) and 0 <= size < LARGEST:
+        return math.ceil(size)
     raise RequirementError(f"{what}={value!r} is not a size: give bytes, or text such as '4 GiB'")
+
+
+def _size(text: str) -> float | None:
+    found = _SIZE.match(text)
+    if not found:
+        return None
+    number, power, binary = found.groups()
+    return float(number) * float(1024 if binary else 1000) ** _POWERS[power.lower()]
 
 
 def parse_duration(value: object, what: str = "walltime") -> float:
     """Seconds from a number, ``"90 min"``, ``"1 h 30 m"`` or ``"1-02:30:00"``. Raises RequirementError."""
-    if isinstance(value, str):
-        clock = _CLOCK.match(value)
-        if clock:
-            days, hours, minutes, seconds = (int(part or 0) for part in clock.groups())
-            return float(days * 86400 + hours * 3600 + minutes * 60 + seconds)
-        seconds_in = _spans(value)
-        if seconds_in is not None:
-            return seconds_in
-    elif not isinstance(value, bool) and isinstance(value, int | float) and 0 < value < math.inf:
-        return float(value)
+    seconds = _seconds(value) if isinstance(value, str) else value
+    if not isinstance(seconds, bool) and isinstance(seconds, int | float) and 0 < seconds < LARGEST:
+        return float(seconds)
     raise RequirementError(f"{what}={value!r} is not a time: give seconds, or text such as '90 min' or '1:30:00'")
+
+
+def _seconds(text: str) -> float | None:
+    clock = _CLOCK.match(text)
+    if not clock:
+        return _spans(text)
+    days, hours, minutes, seconds = (float(part or 0) for part in clock.groups())
+    return days * 86400 + hours * 3600 + minutes * 60 + seconds
 
 
 def _spans(text: str) -> float | None:
@@ -112,7 +118,7 @@ def _spans(text: str) -> float | None:
             return None
         total += float(found.group(1)) * scale
         position = found.end()
-    return total if total > 0 else None
+    return total
 
 
 def parse_cores(value: object, what: str = "cores") -> float:
@@ -120,7 +126,7 @@ def parse_cores(value: object, what: str = "cores") -> float:
     number = value
     if isinstance(value, str) and _NUMBER.match(value):
         number = float(value)
-    if not isinstance(number, bool) and isinstance(number, int | float) and 0 < number < math.inf:
+    if not isinstance(number, bool) and isinstance(number, int | float) and 0 < number < LARGEST:
         return float(number)
     raise RequirementError(f"{what}={value!r} is not a number of cores: give a positive number such as 2 or 0.5")
 
@@ -144,7 +150,7 @@ def _accelerator(text: str) -> tuple[Accelerator, ...] | None:
     if not text:
         return ()
     parts = text.split(":")
-    count = int(parts.pop()) if parts[-1].isdigit() else 1
+    count = int(parts.pop()) if parts[-1].isdecimal() else 1
     if not parts:
         return (Accelerator(count=count),) if count else ()
     if len(parts) > 2 or not all(parts) or count < 1:

@@ -220,6 +220,8 @@ class Workflow:
             return
         job.state, job.cause, job.broken, job.failed_below = JobState.failed, cause, True, True
         self._wake(job)
+        if job.call.service:  # a client in its back-off watches nothing
+            self._changed.extend(client.id for client in self.graph.clients(job))
         self._try_settle(job)
         if self.policy.fail_fast and not self.stopped:
             self._stop_everything(f"{job} failed", job.id if cause is None else cause)
@@ -275,9 +277,8 @@ class Workflow:
             parent = self.graph.parent(gone)
             if parent is not None and gone.index in parent.refs:
                 parent.ref_cursor = 0
+                self._changed.append(parent.id)
                 todo.append(parent)
-            if gone is not job:
-                self._changed.append(gone.id)
 
     def restore(self, *, stopped: str, finished: bool) -> None:
         """Take up the jobs of a snapshot, which `graph` already holds."""
@@ -302,7 +303,7 @@ class Workflow:
         for job in reversed(list(self.graph.jobs.values())):
             self._recount(job)
         for job in list(self.graph.jobs.values()):
-            if job.call.service and job.state is JobState.done and job.open_clients:
+            if job.call.service and job.state is JobState.done and job.open_clients and job.id in self.graph.jobs:
                 self._reopen(job)
         for job in self.graph.jobs.values():
             if job.state is JobState.waiting and job.not_before:
@@ -315,8 +316,8 @@ class Workflow:
         job.failed_below = job.failed_below or job.broken
         job.settled = job.terminal and job.open_children == 0
         parent = self.graph.parent(job)
-        if parent is not None:
-            parent.open_children -= job.settled
+        if parent is not None and job.settled:
+            parent.open_children -= 1
             parent.failed_below = parent.failed_below or job.failed_below
         if not job.settled:
             for service in job.call.services:

@@ -1,0 +1,141 @@
+"""The law: outside a run a job is its function, a service its context manager, and everything means the plain thing."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import moil
+from moil import File
+from moil.authoring.context import ambient
+from moil.errors import CallError, FileError, GuardError, MoilError, RequirementError
+
+
+@moil.job(cores=2, memory="1 GiB")
+def double(number: int) -> int:
+    """Twice as much."""
+    return 2 * number
+
+
+@moil.job
+def chain(number: int) -> list[int]:
+    return [double(number), double.options(memory=double(3), after=[double(1)], retries=2)(number), double.fn(number)]
+
+
+@moil.service
+def lamp(log: list[str], name: str = "lamp") -> Iterator[str]:
+    log.append(f"{name} on")
+    yield name
+    log.append(f"{name} off")
+
+
+@moil.job
+def with_scratch() -> Path:
+    path = moil.current().scratch / "x"
+    path.write_text("x")
+    return path
+
+
+@moil.job
+def saves() -> File:
+    path = moil.current().scratch / "kept.txt"
+    path.write_text("kept")
+    return File.save(path)
+
+
+@moil.job
+def defers(log: list[str]) -> None:
+    moil.defer(log.append, "first")
+    moil.defer(log.append, "second")
+    log.append("body")
+
+
+class Holder:
+    @moil.job
+    def method(self, number: int) -> int:
+        return number + 1
+
+
+def test_a_job_is_its_function():
+    assert double(4) == 8
+    assert chain(5) == [10, 10, 10]
+    assert (double.__name__, double.__doc__) == ("double", "Twice as much.")
+
+
+def test_a_job_may_be_a_method():
+    assert Holder().method(1) == 2
+
+
+def test_a_service_is_a_context_manager():
+    log: list[str] = []
+    with lamp(log) as outer, lamp(log, "torch") as inner:
+        assert (outer, inner) == ("lamp", "torch")
+    assert log == ["lamp on", "torch on", "torch off", "lamp off"]
+
+
+def test_a_service_is_entered_once():
+    use = lamp([])
+    with use:
+        pass
+    with pytest.raises(CallError, match="entered twice"), use:
+        pass
+
+
+def test_the_scratch_directory_is_gone_afterwards():
+    assert not with_scratch().exists()
+
+
+def test_a_saved_file_outlives_the_scratch_directory():
+    assert saves().path().read_text() == "kept"
+
+
+def test_deferred_calls_run_in_order_when_the_job_ends():
+    log: list[str] = []
+    defers(log)
+    assert log == ["body", "first", "second"]
+
+
+def test_there_is_nothing_to_wait_for_outside_a_job():
+    with pytest.raises(MoilError, match="outside a job"):
+        moil.defer(print)
+    with pytest.raises(MoilError, match="outside a job"):
+        moil.current()
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"memory": "4 GiBs"}, "memory of job noop: memory='4 GiBs' is not a size"),
+        ({"cores": 0}, "cores=0 is not a number of cores"),
+        ({"walltime": "soon"}, "walltime='soon' is not a time"),
+        ({"accelerators": "a:b:c:d"}, "accelerators='a:b:c:d' is not understood"),
+        ({"preemptible": "yes"}, "preemptible='yes' is not understood"),
+        ({"retries": -1}, "retries=-1 of job noop is not a count"),
+    ],
+)
+def test_a_malformed_requirement_is_told_where_it_is_written(options, complaint):
+    def noop() -> None: ...
+
+    with pytest.raises(RequirementError) as caught:
+        moil.job(**options)(noop)
+    assert complaint in str(caught.value)
+
+
+def test_an_unknown_option_is_told():
+    with pytest.raises(TypeError, match="no option 'colour'"):
+        moil.job(colour="red")(print)
+
+
+def test_what_is_no_function_is_no_job():
+    with pytest.raises(TypeError, match="is for functions"):
+        moil.job(3)
+
+
+def test_a_run_during_the_import_of_the_program_is_refused():
+    with ambient.load("main.py"), pytest.raises(GuardError, match="__main__"):
+        moil.run(double, 1)
+
+
+def test_a_missing_file_is_told_with_its_path(tmp_path):
+    with pytest.raises(FileError, match="no such file"):
+        File.save(tmp_path / "none")
