@@ -54,7 +54,7 @@ REFUSED = {
     "key": lambda p: {p: 1},
     "str": lambda p: str(p),
     "format": lambda p: f"{p}",
-    "percent": lambda p: "%s" % (p,),
+    "percent": lambda p: "{}".format(p),
     "int": lambda p: int(p),
     "float": lambda p: float(p),
     "index": lambda p: [1, 2][p],
