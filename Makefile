@@ -13,14 +13,14 @@ $(VENV)/.demo: pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.demo
 	$(BIN)/pip install --quiet --disable-pip-version-check "coverage[toml]>=7.6" "hypothesis>=6.100" "import-linter>=2.1" \
-		"mypy>=1.13" "pyright[nodejs]>=1.1.390" "pytest>=8" "ruff>=0.8" "build>=1.2"
+		"mypy>=1.13" "pyright[nodejs]>=1.1.390" "pytest>=8" "pytest-xdist>=3.6" "ruff>=0.8" "build>=1.2"
 	touch $@
 
 demo: $(VENV)/.demo  ## run a real workflow on real data: index the standard library
 	$(BIN)/python examples/corpus/main.py --report $(OUT) $(DEMO)
 
 test: $(VENV)/.dev  ## the default tests
-	$(BIN)/python -m pytest -m "not exhaustive" $(TESTS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not exhaustive" $(TESTS)
 
 test-all: $(VENV)/.dev  ## all tests
 	$(BIN)/python -m pytest $(TESTS)
@@ -34,7 +34,7 @@ check: $(VENV)/.dev  ## types, lint, contracts
 coverage: $(VENV)/.dev  ## how much of the code the tests reach: all of the core, nine tenths of the rest
 	rm -f .coverage*
 	$(BIN)/coverage run -m pytest -q -m "not exhaustive" tests/core tests/authoring tests/runtime tests/simulation tests/adapters tests/cli \
-		tests/acceptance tests/test_*.py --deselect tests/acceptance/test_corpus.py --ignore tests/test_docs.py
+		tests/acceptance tests/test_*.py --ignore tests/acceptance/test_corpus.py --ignore tests/acceptance/test_variants.py --ignore tests/test_docs.py
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --include 'src/moil/core/*' --fail-under 100
 	$(BIN)/coverage report --omit 'src/moil/core/*' --fail-under 90

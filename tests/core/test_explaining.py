@@ -51,7 +51,6 @@ def test_returned_but_not_settled():
     ]
 
 
-@pytest.mark.xfail(strict=True, reason="explain says that all below is done where something failed")
 def test_done_with_a_failure_below():
     story = up_and_running(job("a"), retries=0)
     story.ends("a", error="no luck").then("fail")
@@ -76,7 +75,6 @@ def test_waiting_for_a_promise_in_a_value():
     ]
 
 
-@pytest.mark.xfail(strict=True, reason="explain follows the first open child, not the one that the value waits for")
 def test_waiting_for_the_right_promise_in_a_value():
     story = up_and_running(job("a"), job("b", needs=["a"]))
     story.commits("a", job("other"), job("x"), returns=["x"]).then("submit other", "submit x")
@@ -121,7 +119,6 @@ def test_failed():
     assert story.explains("b") == ["b #3 was not run, because job #2 failed.", "a #2 failed: no luck."]
 
 
-@pytest.mark.xfail(strict=True, reason="explain says that a job failed which is done")
 def test_following_on_what_failed_below():
     story = up_and_running(job("a"), job("z", after=["a"]), retries=0)
     story.commits("a", job("bad")).then("submit bad")

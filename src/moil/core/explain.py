@@ -27,11 +27,14 @@ def explain(workflow: Workflow, job: Job, now: float) -> list[str]:
 def _waits_for(workflow: Workflow, job: Job) -> Job | None:
     if job.state is JobState.waiting:
         return workflow.blocker(job)
-    if job.state is JobState.done and not job.settled:
-        return next((child for child in workflow.graph.children(job) if not child.settled), None)
     if job.state is JobState.failed and job.cause is not None:
         return workflow.graph.get(job.cause)
-    return None
+    if job.state is not JobState.done:
+        return None
+    if job.settled:
+        return next((child for child in workflow.graph.children(job) if child.failed_below), None)
+    children = [workflow.graph.child(job, index) for index in job.refs] + list(workflow.graph.children(job))
+    return next((child for child in children if not child.settled), None)
 
 
 def _state(workflow: Workflow, job: Job, now: float) -> str:
@@ -78,11 +81,13 @@ def _running(workflow: Workflow, job: Job, now: float) -> str:
 
 def _done(workflow: Workflow, job: Job, now: float) -> str:
     if job.settled:
-        return "is done, and so is all below it"
+        return "is done, but something below it failed" if job.failed_below else "is done, and so is all below it"
     return f"has returned; {job.open_children} of its {job.children} children have not settled"
 
 
 def _failed(workflow: Workflow, job: Job, now: float) -> str:
     if job.cause is not None:
-        return f"was not run, because job #{job.cause} failed"
+        cause = workflow.graph.get(job.cause)
+        below = "something below " if cause is not None and cause.state is JobState.done else ""
+        return f"was not run, because {below}job #{job.cause} failed"
     return f"failed: {job.failure.error}" if job.failure else f"was not run: {workflow.stopped or 'the run was stopped'}"
