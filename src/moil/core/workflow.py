@@ -50,7 +50,7 @@ from moil.core.events import (
 )
 from moil.core.graph import ROOT, Graph, Job
 from moil.core.policy import Policy, Tries, after_failure
-from moil.core.records import Data, Failure, JobId, JobState, Outcome
+from moil.core.records import Failure, JobId, JobState, Outcome
 
 
 class Workflow:
@@ -326,9 +326,7 @@ class Workflow:
     def _reopen(self, service: Job) -> None:
         """It has ended, but clients of it are to run: those that did run were told of one that is no more."""
         if service.settled:
-            parent = self.graph.parent(service)
-            if parent is not None:
-                parent.open_children += 1
+            self.graph[service.parent or ROOT].open_children += 1
             for index in service.call.services:
                 self.graph.sibling(service, index).open_clients += 1
         service.state, service.external_id = JobState.waiting, ""
@@ -460,11 +458,6 @@ _HANDLERS: dict[type, Callable[[Workflow, Any], None]] = {
     DeadlineReached: Workflow._on_deadline_reached,
     CancelRequested: Workflow._on_cancel_requested,
 }
-
-
-def final_value(workflow: Workflow) -> Data | None:
-    """What the root returned, as stored; promises in it are calls of the root."""
-    return workflow.root.value
 
 
 def failures(workflow: Workflow) -> Iterable[Job]:
