@@ -1,6 +1,7 @@
 """The upper marks of the house, and who may know whom. Floors are checked by import-linter (pyproject.toml)."""
 
 import ast
+import re
 import statistics
 import subprocess
 import sys
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).parent.parent / "src" / "moil"
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src" / "moil"
 FILES = sorted(SOURCE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text()) for path in FILES}
 
@@ -21,7 +23,7 @@ MOST_POSITIONAL = 5
 #: The composition root brings things in when they are needed.
 MAY_IMPORT_INSIDE = {"__init__.py", "program.py", "session.py", "plugins.py", "cli/__init__.py"}
 #: Optional or heavy: each costs more than the rest of its module.
-HEAVY = {"rich", "urllib", "importlib"}
+HEAVY = {"rich", "urllib", "http", "importlib"}
 
 #: What the core may use: nothing that knows the time, the machine or chance.
 PURE = {
@@ -110,6 +112,66 @@ def test_what_is_public_is_documented():
             if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
                 overload = any(isinstance(one, ast.Name) and one.id == "overload" for one in node.decorator_list)
                 assert overload or ast.get_docstring(node), f"{name_of(path)}: {node.name}"
+
+
+def test_and_so_are_public_methods():
+    """Not of conformance suites and state machines, whose methods are named after what they say."""
+    for path, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_") and not is_a_test(node):
+                for one in node.body:
+                    if isinstance(one, ast.FunctionDef) and not one.name.startswith("_"):
+                        assert ast.get_docstring(one), f"{name_of(path)}: {node.name}.{one.name}"
+
+
+def is_a_test(node: ast.ClassDef) -> bool:
+    bases = {ast.unparse(base) for base in node.bases}
+    return node.name.endswith("Tests") or any("Tests" in base or "StateMachine" in base for base in bases)
+
+
+def test_everything_is_annotated():
+    for where, node in functions():
+        every = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs, node.args.vararg, node.args.kwarg]
+        bare = [one.arg for one in every if one is not None and one.annotation is None and one.arg not in ("self", "cls")]
+        assert not bare, f"{where}: {node.name}({', '.join(bare)})"
+        assert node.returns is not None, f"{where}: {node.name}"
+
+
+#: Words for the same things that we do not use; "task" is the task record and nothing else, as in the job store.
+NOT_OURS = re.compile(r"\b(node|executor|future|master|provider|dag|hot deploy(ment)?|backend job id)s?\b", re.IGNORECASE)
+#: These speak of others, in their words.
+OF_OTHERS = {"comparison.md", "moving-from-toil.md"}
+#: Slurm's word for an outcome.
+SLURMS = {"node_failed"}
+
+
+def test_names_are_our_own():
+    for path, tree in TREES.items():
+        for name in defined(tree) - SLURMS:
+            words = re.sub(r"(?<=[a-z])(?=[A-Z])|_", " ", name)
+            assert not NOT_OURS.search(words), f"{name_of(path)}: {name}"
+
+
+def defined(tree: ast.AST) -> set[str]:
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.arg):
+            found.add(node.arg)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            found.add(node.attr)
+    return found
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))], ids=lambda path: path.name)
+def test_words_are_our_own(path):
+    if path.name not in OF_OTHERS:
+        lines = enumerate(path.read_text().splitlines(), 1)
+        told = [f"{path.name}:{number}: {line}" for number, line in lines if NOT_OURS.search(line)]
+        assert not told
 
 
 @pytest.mark.parametrize("path", [one for one in FILES if "core" in one.parts], ids=name_of)

@@ -139,3 +139,81 @@ def test_a_run_during_the_import_of_the_program_is_refused():
 def test_a_missing_file_is_told_with_its_path(tmp_path):
     with pytest.raises(FileError, match="no such file"):
         File.save(tmp_path / "none")
+
+
+@moil.job
+def saves_directory() -> File:
+    path = moil.current().scratch / "tree"
+    path.mkdir()
+    (path / "x").write_text("kept")
+    return File.save(path)
+
+
+def test_a_saved_directory_outlives_it_too():
+    assert (saves_directory().path() / "x").read_text() == "kept"
+
+
+def test_current_outside_a_run():
+    @moil.job
+    def who() -> tuple[int, str, int, bool]:
+        now = moil.current()
+        return now.job_id, now.name, now.attempt, now.requirements.preemptible
+
+    assert who() == (0, "who", 1, False)
+
+
+def test_deferred_calls_run_when_the_job_fails():
+    log: list[str] = []
+
+    @moil.job
+    def fails() -> None:
+        moil.defer(log.append, "cleaned")
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fails()
+    assert log == ["cleaned"]
+
+
+def test_a_service_has_an_attempt_of_its_own():
+    log: list[str] = []
+
+    @moil.service
+    def keeper() -> Iterator[str]:
+        moil.defer(log.append, "swept")
+        yield moil.current().name
+        log.append("down")
+
+    with keeper() as name:
+        assert name == "keeper"
+        assert log == []
+    assert log == ["down", "swept"]
+
+
+def test_in_the_block_of_a_service_the_attempt_is_still_the_jobs():
+    @moil.job
+    def who() -> str:
+        with lamp([]):
+            return moil.current().name
+
+    assert who() == "who"
+
+
+def test_a_service_goes_down_when_the_block_raises():
+    log: list[str] = []
+
+    @moil.service
+    def careful() -> Iterator[None]:
+        try:
+            yield
+        finally:
+            log.append("down")
+
+    with pytest.raises(ZeroDivisionError), careful():
+        raise ZeroDivisionError
+    assert log == ["down"]
+
+
+def test_what_is_no_generator_is_no_service():
+    with pytest.raises(TypeError, match="is for"):
+        moil.service(3)

@@ -2,6 +2,7 @@
 
 import http.server
 import os
+import pickle
 import threading
 
 import pytest
@@ -17,11 +18,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         data = self.kept.get(self.path)
         self.send_response(404 if data is None else 200)
-        self.send_header("Content-Length", str(len(data or b"")))
+        promised = len(data or b"") + (5 if "cut" in self.path else 0)
+        if "unmeasured" not in self.path:
+            self.send_header("Content-Length", str(promised))
         self.end_headers()
         self.wfile.write(data or b"")
 
     def do_PUT(self):
+        if self.path.startswith("/closed"):
+            self.send_error(403)
+            return
         self.kept[self.path] = self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(201)
         self.send_header("Content-Length", "0")
@@ -35,7 +41,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def server():
     Handler.kept = {"/data/a%20file.txt": b"from afar"}
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as found:
-        threading.Thread(target=found.serve_forever, daemon=True).start()
+        threading.Thread(target=found.serve_forever, args=(0.01,), daemon=True).start()
         yield f"http://127.0.0.1:{found.server_address[1]}"
         found.shutdown()
 
@@ -150,3 +156,92 @@ def test_other_schemes_come_in_through_the_door(tmp_path):
         assert File.from_url("shelf://a/b.txt").path().read_text() == "shelf://a/b.txt"
     finally:
         del urls._transfers["shelf"]
+
+
+def test_a_download_that_was_cut_off_is_told(server):
+    Handler.kept["/cut"] = b"12345"
+    with pytest.raises(FileError, match="cannot import .*/cut: 5 of 10 bytes came; try again"):
+        File.from_url(f"{server}/cut")
+
+
+def test_a_download_of_unknown_size_ends_when_it_ends(server):
+    Handler.kept["/unmeasured"] = b"12345"
+    assert File.from_url(f"{server}/unmeasured").size == 5
+
+
+def test_a_url_that_takes_nothing_is_told(server, tmp_path):
+    (tmp_path / "x").write_text("x")
+    with pytest.raises(FileError, match="cannot export x to .*/closed/x: Forbidden"):
+        File(tmp_path / "x").export(f"{server}/closed/x")
+
+
+def test_a_server_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(FileError, match="cannot import http://127.0.0.1:1/x: .*refused"):
+        File.from_url("http://127.0.0.1:1/x")
+
+
+@pytest.mark.parametrize("path", ["/a b", "/a\nb"])
+def test_a_url_that_is_none_is_told(server, path):
+    with pytest.raises(FileError, match="cannot import"):
+        File.from_url(server + path)
+
+
+@pytest.mark.parametrize(
+    ("url", "name"), [("http://h/a/b.txt", "b.txt"), ("http://h/a%20b?q=1#f", "a b"), ("http://h/d/", "d"), ("http://h", "index")]
+)
+def test_a_file_is_called_after_the_last_part_of_its_url(url, name):
+    assert urls.base_name(url) == name
+
+
+def test_names_that_look_like_schemes_are_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "chr1:100").write_text("x")
+    assert File.from_url("chr1:100").path() == tmp_path / "chr1:100"
+
+
+def test_a_file_may_be_saved_under_another_name(tmp_path):
+    (tmp_path / "x").write_text("abc")
+    assert File.save(tmp_path / "x", name="y.txt").name == "y.txt"
+
+
+def test_its_local_copy_then_has_that_name(tmp_path):
+    (tmp_path / "x").write_text("abc")
+    assert File.save(tmp_path / "x", name="y.txt").path().name == "y.txt"
+
+
+def test_a_file_at_home_travels_as_its_path(tmp_path):
+    file = File(tmp_path / "x")
+    assert pickle.loads(pickle.dumps(file)) == file
+    assert File(tmp_path / "x") != File(tmp_path / "y")
+
+
+def test_a_stored_file_travels_as_its_digest():
+    file = File.stored("a", "0" * 64, 3)
+    there = pickle.loads(pickle.dumps(file))
+    assert (there, there.size, repr(there)) == (file, 3, "File('a')")
+    assert File.stored("d", f"{'0' * 64}.dir", 3).is_directory
+
+
+def test_an_export_takes_read_only_copies_and_gives_writable_ones(tmp_path):
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "x").write_text("x")
+    (tmp_path / "d" / "link").symlink_to("x")
+    (tmp_path / "d" / "x").chmod(0o444)
+    File(tmp_path / "d").export(tmp_path / "copy")
+    assert os.access(tmp_path / "copy" / "x", os.W_OK)
+    assert os.readlink(tmp_path / "copy" / "link") == "x"
+
+
+def test_an_export_may_make_directories(tmp_path):
+    (tmp_path / "x").write_text("x")
+    File(tmp_path / "x").export(tmp_path / "a" / "b" / "x")
+    assert (tmp_path / "a" / "b" / "x").read_text() == "x"
+
+
+def test_a_failed_export_leaves_nothing_behind(tmp_path):
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "x").write_text("x")
+    (tmp_path / "there").write_text("a file, where a directory is to be")
+    with pytest.raises(FileError, match="cannot export d"):
+        File(tmp_path / "d").export(tmp_path / "there")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["d", "there"]

@@ -38,6 +38,18 @@ def holder() -> Holder: ...
 def nothing(): ...
 
 
+def forgotten() -> "tuple[NoSuchName, int]": ...  # noqa: F821
+
+
+def empty() -> tuple[()]: ...
+
+
+def nested() -> tuple[tuple[int, int], Named]: ...
+
+
+def rows() -> tuple[tuple[int, int], ...]: ...
+
+
 def promise_of(fn):
     return Promise(Details(object(), 3, fn.__name__, return_hint(fn)))
 
@@ -128,3 +140,42 @@ def test_debuggers_may_look_at_it():
 
 def test_dunder_names_are_no_parts():
     assert not hasattr(promise_of(nothing), "__array__")
+
+
+def test_parts_of_tuples_unpack_as_deep_as_the_type_says():
+    (one, two), (left, right) = promise_of(nested)
+    assert details(two).path == (("item", 0), ("item", 1))
+    assert [len(list(right)), details(left).path] == [2, (("item", 1), ("item", 0))]
+    first, second = promise_of(rows)[7]
+    assert details(second).path == (("item", 7), ("item", 1))
+    assert list(promise_of(empty)) == []
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        promise_of(forgotten),
+        promise_of(two)[5],
+        promise_of(two)[-3],
+        promise_of(named)[2],
+        promise_of(holder).other,
+        promise_of(holder)["pair"],
+        promise_of(nothing).pair,
+        promise_of(two).left,
+    ],
+    ids=repr,
+)
+def test_what_the_type_does_not_say_is_not_guessed(part):
+    with pytest.raises(PromiseError, match="you cannot iterate over it; annotate the job's return type"):
+        list(part)
+
+
+def test_no_operator_was_forgotten():
+    """Every special method that Python looks up on the type for an operator or a built-in is refused or allowed."""
+    import operator
+
+    no_methods = {"__concat__", "__iconcat__", "__inv__", "__not__"}  # other names of __add__, __invert__, __bool__
+    names = {name for name in vars(operator) if name.startswith("__") and callable(getattr(operator, name))} - no_methods
+    missing = {name for name in names - {"__loader__"} if not hasattr(Promise, name)}
+    # Without an augmented operator Python falls back on the plain one, which is refused.
+    assert {name for name in missing if not hasattr(Promise, name.replace("__i", "__", 1))} == set()

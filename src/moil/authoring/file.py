@@ -63,7 +63,7 @@ class File:
         if ambient.recorder is not None:
             file = ambient.recorder.save(file.path())
         else:
-            file = cls(plain.keep(file.path()))
+            file = cls(plain.keep(file.path(), name or file.name))
         if name is not None:
             file._fill(name, file.digest, file._size, file._path)
         return file

@@ -6,7 +6,8 @@ import atexit
 import functools
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -51,12 +52,14 @@ class PlainJob:
 running: list[PlainJob] = []
 
 
-def keep(path: Path) -> Path:
-    """Save a file from being removed with the scratch directory that it lies in; others stay where they are."""
-    scratch = next((job.scratch for job in running if job.owns(path)), None)
-    if scratch is None:
+def keep(path: Path, name: str) -> Path:
+    """Save a file from being removed with the scratch directory that it lies in; others stay where they are.
+
+    If it is to be called `name`, it is copied in any case.
+    """
+    if name == path.name and not any(job.owns(path) for job in running):
         return path
-    kept = Path(tempfile.mkdtemp(prefix="kept-", dir=kept_directory())) / path.name
+    kept = Path(tempfile.mkdtemp(prefix="kept-", dir=kept_directory())) / name
     if path.is_dir():
         shutil.copytree(path, kept, symlinks=True)
     else:
@@ -75,9 +78,18 @@ def kept_directory() -> str:
 def run(name: str, fn: Callable[..., R], args: Sequence[Any], kwargs: Mapping[str, Any]) -> R:
     """Call the function as the job `name`."""
     job = PlainJob(name)
+    try:
+        with as_current(job):
+            return fn(*args, **kwargs)
+    finally:
+        job.end()
+
+
+@contextmanager
+def as_current(job: PlainJob) -> Iterator[None]:
+    """It is what `moil.current` gives, inside the block."""
     running.append(job)
     try:
-        return fn(*args, **kwargs)
+        yield
     finally:
         running.remove(job)
-        job.end()

@@ -78,24 +78,25 @@ class _Entry(AbstractContextManager[T]):
         if ambient.recorder is not None:
             self._promise = ambient.recorder.enter(self.service, self.args, self.kwargs)
             return cast(T, self._promise)
-        self._plain = contextlib.contextmanager(self._in_plain_words)()
-        return self._plain.__enter__()
-
-    def _in_plain_words(self) -> Iterator[T]:
-        job = plain.PlainJob(self.service.name)
-        plain.running.append(job)
+        self._plain = contextlib.contextmanager(self.service.fn)(*self.args, **self.kwargs)
+        self._job = plain.PlainJob(self.service.name)
         try:
-            yield from self.service.fn(*self.args, **self.kwargs)
-        finally:
-            plain.running.remove(job)
-            job.end()
+            with plain.as_current(self._job):
+                return self._plain.__enter__()
+        except BaseException:
+            self._job.end()
+            raise
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> Any:
         if self._promise is not None and ambient.recorder is not None:
             ambient.recorder.leave(self._promise)
             return None
         assert self._plain is not None
-        return self._plain.__exit__(kind, error, trace)
+        try:
+            with plain.as_current(self._job):
+                return self._plain.__exit__(kind, error, trace)
+        finally:
+            self._job.end()
 
 
 @overload
@@ -114,6 +115,8 @@ def service(fn: Callable[P, Iterator[T]] | None = None, /, **options: Unpack[Job
     """
 
     def decorate(function: Callable[P, Iterator[T]]) -> Service[P, T]:
+        if not callable(function):
+            raise TypeError(f"@moil.service is for generator functions, not for {function!r}")
         name = str(options.get("name") or getattr(function, "__name__", "service"))
         return Service(function, make_options(name, Options(), dict(options)))
 

@@ -35,6 +35,7 @@ class Http:
 
     def fetch(self, url: str, to: Path) -> None:
         """Download to a new file."""
+        from http.client import HTTPException
         from urllib.error import URLError
         from urllib.request import urlopen
 
@@ -44,11 +45,12 @@ class Http:
                 expected = answer.headers.get("Content-Length")
             if expected is not None and to.stat().st_size != int(expected):
                 raise FileError(f"cannot import {url}: {to.stat().st_size} of {expected} bytes came; try again")
-        except (URLError, OSError) as error:
+        except (URLError, HTTPException, OSError, ValueError) as error:
             raise FileError(f"cannot import {url}: {getattr(error, 'reason', error)}") from error
 
     def send(self, path: Path, url: str) -> None:
         """Upload by PUT."""
+        from http.client import HTTPException
         from urllib.error import URLError
         from urllib.request import Request, urlopen
 
@@ -59,7 +61,7 @@ class Http:
                 headers = {"Content-Length": str(path.stat().st_size), "Content-Type": "application/octet-stream"}
                 with urlopen(Request(url, data=source, method="PUT", headers=headers), timeout=TIMEOUT):
                     pass
-        except (URLError, OSError) as error:
+        except (URLError, HTTPException, OSError, ValueError) as error:
             raise FileError(f"cannot export {path.name} to {url}: {getattr(error, 'reason', error)}") from error
 
 

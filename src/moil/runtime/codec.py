@@ -26,7 +26,7 @@ from moil.authoring.file import File, stored_file
 from moil.authoring.job import found_at
 from moil.authoring.promise import Promise, details
 from moil.core.records import Data, Stored
-from moil.errors import CallError, DamagedError, PromiseError
+from moil.errors import CallError, DamagedError, MoilError, PromiseError
 from moil.ports.job_store import JobStore
 
 PROTOCOL = 5
@@ -66,7 +66,9 @@ class Encoder:
         found = Found()
         try:
             return self._dump(_ReferencePickler, value, found), found
-        except _ByValueNeeded:
+        except MoilError:
+            raise
+        except (_ByValueNeeded, pickle.PicklingError, TypeError, AttributeError):
             found = Found()
             return self._dump(_ValuePickler, value, found), found
 

@@ -7,7 +7,8 @@ worker could misread needs a new number.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -80,7 +81,11 @@ def encode_task(task: Task) -> bytes:
 
 def decode_task(data: bytes) -> Task:
     """The task. Raises DamagedError."""
-    header, blobs = _unpack(data, "task")
+    with _reading("task"):
+        return _task(*_unpack(data, "task"))
+
+
+def _task(header: dict[str, Any], blobs: Sequence[bytes]) -> Task:
     return Task(
         job=header["job"],
         attempt=header["attempt"],
@@ -116,7 +121,11 @@ def encode_outcome(record: OutcomeRecord) -> bytes:
 
 def decode_outcome(data: bytes) -> OutcomeRecord:
     """The outcome. Raises DamagedError."""
-    header, blobs = _unpack(data, "outcome")
+    with _reading("outcome"):
+        return _outcome(*_unpack(data, "outcome"))
+
+
+def _outcome(header: dict[str, Any], blobs: Sequence[bytes]) -> OutcomeRecord:
     return OutcomeRecord(
         job=header["job"],
         attempt=header["attempt"],
@@ -134,11 +143,17 @@ def _plain(value: Requirements | Ceiling) -> dict[str, Any]:
     return asdict(value)
 
 
-def _unpack(data: bytes, what: str) -> tuple[dict[str, Any], Sequence[bytes]]:
+@contextmanager
+def _reading(what: str) -> Iterator[None]:
+    """Whatever is wrong with a record, it is damaged. Raises DamagedError."""
     try:
-        header, blobs = wire.unpack(data)
-    except (ValueError, KeyError) as error:
-        raise DamagedError(f"a {what} record is damaged: {error}") from error
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise DamagedError(f"a {what} record is damaged: {type(error).__name__}: {error}") from error
+
+
+def _unpack(data: bytes, what: str) -> tuple[dict[str, Any], Sequence[bytes]]:
+    header, blobs = wire.unpack(data)
     if header.get("format") != FORMAT:
         raise DamagedError(f"a {what} record has format {header.get('format')}; this version of Moil reads {FORMAT}")
     return header, blobs

@@ -58,10 +58,14 @@ def requirements_of(workflow: Workflow, job: Job, read: Callable[[Data], bytes])
     if job.call.promised:
         request = _with_promised(workflow, job, read)
     found = effective(workflow.policy, request, job.tries)
-    too_much = excess(Request(cores=found.cores, memory=found.memory, disk=found.disk), workflow.policy.ceiling)
+    too_much = excess(_as_request(found), workflow.policy.ceiling)
     if too_much:
         raise RequirementError(f"job {job} asks for {too_much}: lower it, or run where there is more")
     return found
+
+
+def _as_request(found: Requirements) -> Request:
+    return Request(cores=found.cores, memory=found.memory, disk=found.disk, accelerators=found.accelerators)
 
 
 def plain_request(asked: Mapping[str, object], name: str) -> Request:
@@ -90,8 +94,11 @@ def _peek(workflow: Workflow, source: Job, ref: PromiseRef, read: Callable[[Data
     def of(first: int) -> Callable[[int, codec.Steps], Any]:
         return lambda call, path: _take(built[first + call], path)
 
-    for value in values.values():
-        built[value.job] = _InertUnpickler(read(value.data), of(value.first_child)).load()
+    try:
+        for value in values.values():
+            built[value.job] = _InertUnpickler(read(value.data), of(value.first_child)).load()
+    except (pickle.UnpicklingError, TypeError, AttributeError, ValueError, LookupError) as error:
+        raise RequirementError(f"a requirement was promised by {source}, whose value is no plain data: {error}") from error
     try:
         return _number(_take(built[source.id], ref.path))
     except CallError as error:
@@ -103,19 +110,35 @@ class _Inert:
 
     parts: tuple[Any, ...]
 
-    def __new__(cls, *args: Any) -> Self:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         made = super().__new__(cls)
         made.parts = args
+        made.__dict__.update(kwargs)
         return made
 
     def __call__(self, *args: Any) -> _Inert:
         return _Inert(*args)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """An item of a mapping that nobody asks for."""
+
+    def append(self, item: Any) -> None:
+        """An item of a sequence that nobody asks for."""
 
     def __setstate__(self, state: Any) -> None:
         fields, slots = state if isinstance(state, tuple) and len(state) == 2 else (state, None)
         for part in (fields, slots):
             if isinstance(part, dict):
                 self.__dict__.update(part)
+
+
+_HARMLESS: Mapping[str, tuple[str, ...]] = {
+    "builtins": (
+        *("bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int"),
+        *("list", "range", "set", "slice", "str", "tuple"),
+    ),
+    "collections": ("Counter", "OrderedDict", "defaultdict", "deque"),
+}
 
 
 class _InertUnpickler(pickle.Unpickler):
@@ -126,7 +149,7 @@ class _InertUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == (codec.__name__, "fulfil"):
             return self._resolve
-        if module == "builtins" and name in ("set", "frozenset", "complex", "bytearray", "range", "slice"):
+        if name in _HARMLESS.get(module, ()):
             return super().find_class(module, name)
         return type(name, (_Inert,), {"__module__": module})
 

@@ -1,0 +1,137 @@
+"""What leader and worker tell each other is read back as it was written, or refused."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from moil.core import wire
+from moil.core.records import Call, Failure, Outcome, PromiseRef, Stored
+from moil.core.requirements import Accelerator, Ceiling, Request, Requirements
+from moil.errors import DamagedError
+from moil.runtime.codec import StoredValue
+from moil.runtime.records import OutcomeRecord, Task, decode_outcome, decode_task, encode_outcome, encode_task, token
+
+few = settings(max_examples=30, deadline=None)
+numbers = st.integers(0, 10**6)
+indices = st.lists(st.integers(0, 99), max_size=3).map(tuple)
+data = st.binary(max_size=20) | st.builds(Stored, st.text(min_size=1, max_size=9))
+names = st.text(max_size=8)
+sizes = st.integers(0, 2**62)
+accelerators = st.lists(st.builds(Accelerator, kind=names, count=st.integers(1, 9), model=st.none() | names), max_size=2).map(tuple)
+amounts = st.floats(0.5, 1e6)
+requests = st.builds(
+    Request,
+    cores=st.none() | amounts,
+    memory=st.none() | sizes,
+    disk=st.none() | sizes,
+    walltime=st.none() | amounts,
+    accelerators=st.none() | accelerators,
+    preemptible=st.none() | st.booleans(),
+)
+steps = st.tuples(st.sampled_from(["item", "attr"]), names | st.integers())
+refs = st.builds(PromiseRef, call=numbers, path=st.lists(steps, max_size=3).map(tuple))
+calls = st.builds(
+    Call,
+    name=names,
+    task=data,
+    service=st.booleans(),
+    needs=indices,
+    after=indices,
+    services=indices,
+    request=requests,
+    promised=st.lists(st.tuples(names, refs), max_size=2).map(tuple),
+    retries=st.none() | numbers,
+    checkpoint=st.booleans(),
+    local=st.booleans(),
+)
+tasks = st.builds(
+    Task,
+    job=numbers,
+    attempt=numbers,
+    name=names,
+    call=data,
+    base=numbers,
+    values=st.lists(st.builds(StoredValue, numbers, names, numbers, st.booleans(), data), max_size=3).map(tuple),
+    requirements=st.builds(
+        Requirements,
+        cores=amounts,
+        memory=sizes,
+        disk=sizes,
+        walltime=st.none() | amounts,
+        accelerators=accelerators,
+        preemptible=st.booleans(),
+    ),
+    ceiling=st.builds(Ceiling, cores=st.none() | amounts, memory=st.none() | sizes, accelerators=st.none() | numbers),
+    service=st.booleans(),
+)
+outcomes = st.builds(
+    OutcomeRecord,
+    job=numbers,
+    attempt=numbers,
+    outcome=st.sampled_from(Outcome),
+    value=data,
+    refs=indices,
+    calls=st.lists(calls, max_size=3).map(tuple),
+    files=st.lists(names, max_size=3).map(tuple),
+    failure=st.none() | st.builds(Failure, error=names, where=names, traceback=names, host=names),
+)
+
+
+@few
+@given(tasks)
+def test_a_task_is_read_back(task):
+    assert decode_task(encode_task(task)) == task
+
+
+@few
+@given(outcomes)
+def test_an_outcome_is_read_back(record):
+    assert decode_outcome(encode_outcome(record)) == record
+
+
+def test_a_plain_call_takes_little_room():
+    calls = tuple(Call(name="f", task=b"1234") for _ in range(100))
+    assert len(encode_outcome(OutcomeRecord(job=1, attempt=1, calls=calls))) < 100 * 40
+
+
+def test_an_attempt_has_a_name():
+    assert token(7, 2) == Task(job=7, attempt=2, name="f", call=b"", base=1).token == "7.2"
+
+
+TASK = encode_task(Task(job=7, attempt=2, name="f", call=b"call", base=1, values=(StoredValue(3, "g", 0, True, b"v"),)))
+OUTCOME = encode_outcome(
+    OutcomeRecord(job=7, attempt=2, value=b"v", calls=(Call(name="g", task=b"t", needs=(0,)),), failure=Failure(error="e"))
+)
+
+
+@pytest.mark.parametrize(("decode", "whole"), [(decode_task, TASK), (decode_outcome, OUTCOME)], ids=["task", "outcome"])
+def test_what_is_cut_off_is_refused(decode, whole):
+    for length in range(len(whole)):
+        with pytest.raises(DamagedError, match="record is damaged"):
+            decode(whole[:length])
+
+
+@pytest.mark.parametrize(("decode", "whole"), [(decode_task, TASK), (decode_outcome, OUTCOME)], ids=["task", "outcome"])
+def test_another_format_is_refused(decode, whole):
+    header, blobs = wire.unpack(whole)
+    with pytest.raises(DamagedError, match="record has format 99; this version of Moil reads 1"):
+        decode(wire.pack(header | {"format": 99}, blobs))
+
+
+@pytest.mark.parametrize(("decode", "whole"), [(decode_task, TASK), (decode_outcome, OUTCOME)], ids=["task", "outcome"])
+def test_a_header_that_lacks_something_is_refused(decode, whole):
+    header, blobs = wire.unpack(whole)
+    for name in header:
+        for damaged in ({key: value for key, value in header.items() if key != name}, header | {name: "?"}):
+            try:
+                decode(wire.pack(damaged, blobs))
+            except DamagedError:
+                continue
+
+
+def test_a_header_that_is_no_object_is_refused():
+    text = json.dumps([1]).encode()
+    with pytest.raises(DamagedError):
+        decode_task(len(text).to_bytes(4, "little") + text)
