@@ -139,7 +139,6 @@ def test_follow_ons(attempt):
     assert [call.after for call in attempt.calls[2:]] == [(0, 1), (0,), ()]
 
 
-@pytest.mark.xfail(strict=True, reason="a promise deeper than one list is dropped without a word, and the job runs early")
 def test_follow_ons_of_promises_in_containers(attempt):
     many = [double(1), double(2)]
     double.options(after=[many, {"k": double(3)}])(3)

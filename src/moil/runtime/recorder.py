@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -159,9 +159,7 @@ class AttemptRecorder:
 
     def _after(self, callee: Callee) -> tuple[int, ...]:
         indices = set()
-        for one in callee.settings.after:
-            if not isinstance(one, Promise):
-                continue
+        for one in _promises(callee.settings.after):
             own = self._own(one, f"after= of job {callee.name}")
             if own.call in self._services:
                 raise CallError(
@@ -170,6 +168,19 @@ class AttemptRecorder:
                 )
             indices.add(own.call)
         return tuple(sorted(indices))
+
+
+def _promises(value: Any) -> Iterator[Promise]:
+    """The promises in what `after=` was given, however it is nested; a plain value has settled already."""
+    todo = [value]
+    while todo:
+        one = todo.pop()
+        if isinstance(one, Promise):
+            yield one
+        elif isinstance(one, list | tuple | set | frozenset):
+            todo.extend(one)
+        elif isinstance(one, dict):
+            todo.extend(one.values())
 
 
 _NOTHING = Request()
