@@ -217,3 +217,20 @@ def test_a_service_goes_down_when_the_block_raises():
 def test_what_is_no_generator_is_no_service():
     with pytest.raises(TypeError, match="is for"):
         moil.service(3)
+
+
+def test_a_service_that_does_not_come_up_is_tidied_up():
+    log: list[object] = []
+
+    @moil.service
+    def broken() -> Iterator[None]:
+        log.append(moil.current().scratch)
+        assert moil.current().scratch is log[0]
+        moil.defer(log.append, "swept")
+        raise ZeroDivisionError
+        yield
+
+    with pytest.raises(ZeroDivisionError), broken():
+        pass
+    assert log[1:] == ["swept"]
+    assert not log[0].exists()

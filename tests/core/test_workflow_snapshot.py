@@ -93,3 +93,15 @@ def test_failure_below_an_unsettled_client_is_forgotten_with_it():
     story.is_up("s").then("submit a, attempt 2")
     story.commits("a").then("stop s, attempt 2")
     story.is_down("s").then("finish")
+
+
+@pytest.mark.xfail(strict=True, reason="revive works `broken` out again, and looks at promises in order: it finds it later")
+def test_what_was_found_broken_stays_so_though_a_value_before_it_was_taken_back():
+    story = up_and_running(job("k", checkpoint=True, retries=1), job("a"), returns=["k", "a"], retries=0, backoff=0.0)
+    story.commits("k", job("bad")).then("submit bad")
+    story.commits("a", job("worse"), returns=["worse"]).then("submit worse")
+    story.ends("worse").then()
+    story.ends("bad").then("submit k, attempt 2")
+    assert story.job("main").broken
+    assert resumed(story).job("main").broken
+    story.commits("k").then("fail")

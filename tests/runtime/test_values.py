@@ -157,6 +157,7 @@ def test_slots_are_attributes_too():
         ("numpy._core.multiarray", "f8", struct.pack("<d", 2.0 * GIB), 2 * GIB),
         ("numpy._core.multiarray", "f4", struct.pack("<f", 1024.0), 1024),
         ("numpy._core.multiarray", "f2", struct.pack("<e", 1024.0), 1024),
+        ("numpy._core.multiarray", "M8", bytes(8), None),
     ],
 )
 def test_a_numpy_scalar_is_a_number(monkeypatch, kind, code, data, number):
@@ -177,7 +178,33 @@ def test_a_numpy_scalar_is_a_number(monkeypatch, kind, code, data, number):
         def __reduce__(self):
             return module.scalar, (Dtype(), data)
 
-    assert Run(Scalar()).requirements().memory == number
+    if number is None:
+        with pytest.raises(RequirementError, match="is not a size"):
+            Run(Scalar()).requirements()
+    else:
+        assert Run(Scalar()).requirements().memory == number
+
+
+def test_what_is_no_plain_data_is_told():
+    run = Run(1)
+    with pytest.raises(RequirementError, match="promised by source #2, whose value is no plain data"):
+        requirements_of(run.workflow, run.workflow.graph[3], lambda data: b"no pickle")
+
+
+class Maker:
+    """Is called when what it makes is unpickled."""
+
+    def __call__(self, size):
+        return size
+
+
+class Made:
+    def __reduce__(self):
+        return Maker(), (GIB,)
+
+
+def test_what_is_made_by_a_callable_object_is_not_made():
+    assert Run({"k": GIB, "made": Made()}, (("item", "k"),)).requirements().memory == GIB
 
 
 @pytest.mark.parametrize("value", ["lots", None, Needs(1), [GIB], {"k": 1}, -5])

@@ -64,6 +64,7 @@ class Life:
         self.file.write_bytes(b"F")
 
     def live(self) -> None:
+        """Do all nine."""
         journal = self.store.open_journal([b"1"])
         self.store.put("a/b", b"A")
         journal.append([b"2", b"3"])
