@@ -245,3 +245,10 @@ def test_a_failed_export_leaves_nothing_behind(tmp_path):
     with pytest.raises(FileError, match="cannot export d"):
         File(tmp_path / "d").export(tmp_path / "there")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["d", "there"]
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "..", ""])
+def test_a_name_that_leads_elsewhere_is_refused(tmp_path, name):
+    (tmp_path / "x").write_text("abc")
+    with pytest.raises(FileError, match="cannot be called"):
+        File.save(tmp_path / "x", name=name)

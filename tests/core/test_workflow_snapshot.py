@@ -95,7 +95,6 @@ def test_failure_below_an_unsettled_client_is_forgotten_with_it():
     story.is_down("s").then("finish")
 
 
-@pytest.mark.xfail(strict=True, reason="revive works `broken` out again, and looks at promises in order: it finds it later")
 def test_what_was_found_broken_stays_so_though_a_value_before_it_was_taken_back():
     story = up_and_running(job("k", checkpoint=True, retries=1), job("a"), returns=["k", "a"], retries=0, backoff=0.0)
     story.commits("k", job("bad")).then("submit bad")

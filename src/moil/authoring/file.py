@@ -58,6 +58,8 @@ class File:
 
         Raises FileError if it cannot be read.
         """
+        if name is not None and (name in ("", ".", "..") or "/" in name):
+            raise FileError(f"a file cannot be called {name!r}; give a name without a directory")
         file = cls(path)
         file.require()
         if ambient.recorder is not None:

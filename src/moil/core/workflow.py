@@ -163,10 +163,11 @@ class Workflow:
 
     def _service_ended(self, service: Job) -> None:
         """It is over, in good order or not so that it matters; but a restart may have given it new clients meanwhile."""
+        service.state, service.up = JobState.done, False
         if service.open_clients:
             self._reopen(service)
+            self._changed.append(service.id)
             return
-        service.state, service.up = JobState.done, False
         self._wake(service)
         self._try_settle(service)
 
@@ -294,17 +295,14 @@ class Workflow:
         for job in self.graph.jobs.values():
             job.watchers, job.open_clients, job.open_children = [], 0, job.children
             job.cursor = job.ref_cursor = 0
-            job.settled = job.broken = job.failed_below = False
-            if job.state is JobState.done:
-                job.cause = None
+            job.settled = job.failed_below = False
+            if renew:
+                job.broken, job.cause = False, None
             if renew and job.state is JobState.failed:
-                job.state, job.cause, job.tries, job.not_before = JobState.waiting, None, Tries(), 0.0
+                job.state, job.tries, job.not_before = JobState.waiting, Tries(), 0.0
                 job.up = job.stopping = False
         for job in reversed(list(self.graph.jobs.values())):
             self._recount(job)
-        for job in list(self.graph.jobs.values()):
-            if job.call.service and job.state is JobState.done and job.open_clients and job.id in self.graph.jobs:
-                self._reopen(job)
         for job in self.graph.jobs.values():
             if job.state is JobState.waiting and job.not_before:
                 heapq.heappush(self._deadlines, (job.not_before, job.id))
@@ -312,8 +310,10 @@ class Workflow:
             self._changed.append(job.id)
 
     def _recount(self, job: Job) -> None:
-        job.broken = job.state is JobState.failed
-        job.failed_below = job.failed_below or job.broken
+        """Called for descendants before ancestors, and for clients before their services."""
+        if job.open_clients and (job.stopping or job.state is JobState.done):
+            self._reopen(job)
+        job.failed_below = job.failed_below or job.state is JobState.failed
         job.settled = job.terminal and job.open_children == 0
         parent = self.graph.parent(job)
         if parent is not None and job.settled:
@@ -324,15 +324,10 @@ class Workflow:
                 self.graph.sibling(job, service).open_clients += 1
 
     def _reopen(self, service: Job) -> None:
-        """It has ended, but clients of it are to run: those that did run were told of one that is no more."""
-        if service.settled:
-            self.graph[service.parent or ROOT].open_children += 1
-            for index in service.call.services:
-                self.graph.sibling(service, index).open_clients += 1
-        service.state, service.external_id = JobState.waiting, ""
-        service.up = service.stopping = service.settled = False
-        self._changed.append(service.id)
+        """It has ended, or was told to, but clients of it are to run: what they were told of it is no longer true."""
         self._roll_back_clients(service)
+        if service.state is JobState.done:
+            service.state, service.stopping, service.cursor, service.external_id = JobState.waiting, False, 0, ""
 
     # -- what follows --------------------------------------------------------------------------------------------
 
