@@ -1,0 +1,115 @@
+"""A deployment: everything a worker needs to know of the program, as one small canonical JSON whose digest names it.
+
+No path of the leader's machine and nothing that changes from run to run is in it, so two runs of the same code in the
+same environment have the same deployment. STORED FORMAT: see `FORMAT`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from moil.errors import DamagedError
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryPoint:
+    """The main module: a dotted name (``-m``), or a script in a root; neither where there is no file."""
+
+    module: str = ""
+    #: Relative to its root; of an archive or a directory that is run as such, "".
+    script: str = ""
+    root: int = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """A unit that is shipped: `digest` is that of its listing."""
+
+    name: str
+    digest: str
+    version: str = ""
+    #: Bytes of its files.
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Root:
+    """One entry of the import path, made of its units."""
+
+    units: tuple[Unit, ...] = ()
+    after_site: bool = False
+    #: The name of the zip file that is on the path itself.
+    archive: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Native:
+    """What the shipped native code was built for; all empty if there is none. `package` is an example of it."""
+
+    machine: str = ""
+    system: str = ""
+    #: The least glibc (``2.17``), or ``musl``.
+    libc: str = ""
+    package: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """The program and all that it needs, by digest."""
+
+    entry: EntryPoint
+    #: ``3.11``
+    python: str
+    implementation: str = "cpython"
+    native: Native = Native()
+    roots: tuple[Root, ...] = ()
+    environment: tuple[Unit, ...] = ()
+    engine: Unit
+
+    def encode(self) -> bytes:
+        """The canonical bytes."""
+        return json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True, separators=(",", ":")).encode()
+
+    @property
+    def digest(self) -> str:
+        """Its name."""
+        return hashlib.sha256(self.encode()).hexdigest()
+
+    def units(self) -> Iterator[Unit]:
+        """All units, the engine's first."""
+        yield self.engine
+        for root in self.roots:
+            yield from root.units
+        yield from self.environment
+
+
+def decode(data: bytes, digest: str) -> Deployment:
+    """The deployment behind a digest. Raises DamagedError."""
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise DamagedError(f"deployment {digest} is damaged: its content does not match its name")
+    try:
+        parsed: dict[str, Any] = json.loads(data)
+        found = parsed.pop("format")
+        if found != FORMAT:
+            raise DamagedError(f"deployment {digest} has format {found}; this version of Moil reads {FORMAT}")
+        return Deployment(
+            entry=EntryPoint(**parsed["entry"]),
+            python=parsed["python"],
+            implementation=parsed["implementation"],
+            native=Native(**parsed["native"]),
+            roots=tuple(Root(**{**root, "units": _units(root["units"])}) for root in parsed["roots"]),
+            environment=_units(parsed["environment"]),
+            engine=Unit(**parsed["engine"]),
+        )
+    except (ValueError, LookupError, TypeError) as error:
+        raise DamagedError(f"deployment {digest} is damaged: {error}") from error
+
+
+def _units(rows: list[dict[str, Any]]) -> tuple[Unit, ...]:
+    return tuple(Unit(**row) for row in rows)

@@ -1,0 +1,107 @@
+"""What is to be shipped, and why, before a byte of it is read: what discovery finds and `moil deploy plan` prints.
+
+A plan speaks of files at home; `moil.deployment.freeze` turns it into a deployment, which speaks of digests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from moil.deployment.manifest import EntryPoint
+
+
+class UnitKind(StrEnum):
+    """Where a unit goes."""
+
+    #: One top-level thing of a root of the import path, or the loose files beside them.
+    code = "code"
+    #: One installed distribution: its paths begin with ``site/``, ``bin/`` or ``data/`` (below the prefix).
+    distribution = "distribution"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One entry of a unit, and where it is at home."""
+
+    #: In the unit: relative, POSIX.
+    path: str
+    #: At home: absolute. "" if `content` has the bytes.
+    origin: str
+    #: A kind of `moil.deployment.listing`.
+    kind: str
+    size: int = 0
+    #: Why it is shipped: "imported by main.py:3", "package data of utils", "beside main.py", "include: data/*.csv".
+    reason: str = ""
+    #: The target of a link.
+    target: str = ""
+    #: Bytes that stand for the file's own (a normalised .pyc, a file out of an archive).
+    content: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedUnit:
+    """One unit."""
+
+    name: str
+    kind: UnitKind
+    #: The number of its root in `Plan.roots`; -1 for a distribution.
+    root: int = -1
+    version: str = ""
+    reason: str = ""
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its files."""
+        return sum(one.size for one in self.sources)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedRoot:
+    """One entry of the import path that holds code of the user's."""
+
+    #: The directory (or archive) at home.
+    origin: str
+    #: It stands behind the site directories on the path, as editable installs do.
+    after_site: bool = False
+    #: It is a zip file, and is on the path itself.
+    archive: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """What lies where shipped files lie, and is not shipped."""
+
+    #: At home, absolute; a directory that was left out whole ends in "/".
+    path: str
+    #: The rule, in words that name the line which would change it.
+    rule: str
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that is to be shipped."""
+
+    entry: EntryPoint
+    roots: tuple[PlannedRoot, ...] = ()
+    units: tuple[PlannedUnit, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    #: What the user should know and need not act upon.
+    remarks: tuple[str, ...] = ()
+    #: First-party names that imports ask for and no root holds: "name" → who imports it. For diagnosis only.
+    unresolved: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Bytes of everything."""
+        return sum(one.size for one in self.units)
+
+    def sources(self) -> Iterator[tuple[PlannedUnit, Source]]:
+        """Every file, with its unit."""
+        for unit in self.units:
+            for source in unit.sources:
+                yield unit, source

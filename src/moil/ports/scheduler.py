@@ -1,0 +1,105 @@
+"""What a scheduler of many machines is asked for: hand over an array, ask about many, find again, cancel many.
+
+An adapter translates to its commands and back, and decides nothing: what to submit, when to ask, what a silence means
+is the business of `moil.runtime.cluster`, which makes a `BatchSystem` of any scheduler. The methods may block for as
+long as a command takes; they are never called in the leader's own thread, and never two at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol, TypeAlias
+
+from moil.core.records import Outcome
+from moil.core.requirements import Ceiling, Requirements
+from moil.errors import MoilError
+
+SchedulerId: TypeAlias = str
+"""What the scheduler calls one member of an array: ``1234_7``."""
+
+
+class SchedulerDown(MoilError):
+    """The scheduler does not answer, or says that it cannot just now: the same call may work later."""
+
+
+class Refused(MoilError):
+    """The scheduler will never take these: the message says why, and what to change. `whole_run`: nor any others."""
+
+    def __init__(self, message: str, *, whole_run: bool = False) -> None:
+        super().__init__(message)
+        self.whole_run = whole_run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Array:
+    """Attempts of one shape, submitted together. Member k finds its number k (from 0) by `moil.runtime.cluster`'s rules."""
+
+    #: Unique in all runs; the scheduler is made to remember it, so that `find` can ask for it.
+    label: str
+    #: What people see in the queue.
+    name: str
+    size: int
+    requirements: Requirements
+    #: An executable script that begins with ``#!``; the scheduler's own way tells it the member's number.
+    script: str
+    #: Where the scheduler may put what its own machinery prints: an absolute directory that all machines see, or "".
+    logs: str = ""
+
+
+class Standing(StrEnum):
+    """Where a member stands, as far as the scheduler knows."""
+
+    #: It waits; `Seen.reason` says for what.
+    queued = "queued"
+    #: A machine has it.
+    running = "running"
+    #: It is over; `Seen.outcome` says how.
+    ended = "ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """One member, as the scheduler sees it."""
+
+    standing: Standing
+    host: str = ""
+    #: `completed` says only that the scheduler saw an exit status of 0.
+    outcome: Outcome = Outcome.completed
+    #: For people, with the limit and the cure where there is one: "ran longer than --time 00:10:00: raise walltime=".
+    reason: str = ""
+
+
+class Scheduler(Protocol):
+    """Four verbs."""
+
+    @property
+    def ceiling(self) -> Ceiling:
+        """The most that one job can be given; asked for once, before anything is submitted. Raises SchedulerDown, Refused."""
+        ...
+
+    @property
+    def largest_array(self) -> int:
+        """How many members one array may have."""
+        ...
+
+    def submit(self, array: Array) -> Sequence[SchedulerId]:
+        """Hand over an array; the ids are in the order of its members. Raises SchedulerDown, Refused."""
+        ...
+
+    def query(self, ids: Collection[SchedulerId]) -> Mapping[SchedulerId, Seen]:
+        """Where they stand, in a call or two however many they are; what it does not know is left out. Raises SchedulerDown."""
+        ...
+
+    def find(self, prefix: str) -> Mapping[str, Sequence[SchedulerId]]:
+        """All arrays whose label begins so, by label, and their members' ids in order. Raises SchedulerDown."""
+        ...
+
+    def cancel(self, ids: Collection[SchedulerId]) -> None:
+        """End them, queued or running; those that are over are no error. Raises SchedulerDown."""
+        ...
+
+    def close(self) -> None:
+        """Let go."""
+        ...
