@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from moil.authoring.context import ambient
 from moil.authoring.file import File
 from moil.authoring.job import current, defer, job
 from moil.authoring.service import service
@@ -19,8 +20,12 @@ _ENTRY_POINTS = frozenset({"add_options", "main", "run"})
 
 
 def __getattr__(name: str) -> Any:
-    """`run`, `main` and `add_options` bring the whole engine in, so they come when they are asked for."""
+    """`run`, `main` and `add_options` bring the whole engine in, so they come when they are asked for, and not to a worker."""
     if name in _ENTRY_POINTS:
+        if ambient.loading or ambient.recorder is not None:
+            from moil.authoring import guard
+
+            return getattr(guard, name)
         from moil import program
 
         return getattr(program, name)

@@ -65,6 +65,12 @@ class FencedError(StoreError):
     """Another leader has taken this run over; this one must stop."""
 
 
+class DeploymentError(MoilError):
+    """The program cannot be brought to a worker, or not be started there."""
+
+    exit_status = 2
+
+
 class WorkflowFailed(MoilError):
     """At least one job of the workflow failed; `report` holds one block of text for each."""
 

@@ -1,8 +1,9 @@
 """Finds adapters: those that come with Moil, and those that other distributions offer as entry points.
 
-The groups are ``moil.job_stores`` (named after a URL scheme; called with the locator and whether to create the store)
-and ``moil.batch_systems`` (called with a `Site`). The built-in ones are known without looking anything up, because a
-worker has the engine's code but not its metadata.
+The groups are ``moil.job_stores`` (named after a URL scheme; called with the locator and whether to create the store),
+``moil.batch_systems`` and ``moil.schedulers`` (called with a `Site`; a scheduler is made a batch system by
+`moil.runtime.cluster`), and ``moil.settings`` (a settings class, under the name of its adapter). The built-in ones are
+known without looking anything up, because a worker has the engine's code but not its metadata.
 """
 
 from __future__ import annotations
@@ -17,14 +18,22 @@ from moil.errors import UsageError
 from moil.ports.batch_system import BatchSystem
 from moil.ports.job_store import DurableStore
 from moil.ports.reactor import Reactor
+from moil.ports.scheduler import Scheduler
 from moil.settings import EngineSettings, nearest
 
 STORES = "moil.job_stores"
 BATCH_SYSTEMS = "moil.batch_systems"
+SCHEDULERS = "moil.schedulers"
+SETTINGS = "moil.settings"
 
 _BUILT_IN: Mapping[str, Mapping[str, str]] = {
     STORES: {"file": "moil.adapters.directory:open_directory"},
     BATCH_SYSTEMS: {"local": "moil.adapters.local:on_this_machine"},
+    SCHEDULERS: {
+        "processes": "moil.adapters.processes:open_processes",
+        "slurm": "moil.adapters.slurm:open_slurm",
+    },
+    SETTINGS: {"slurm": "moil.adapters.slurm_settings:SlurmSettings"},
 }
 
 
@@ -33,6 +42,8 @@ class Site:
     """What a batch system is made with."""
 
     settings: EngineSettings
+    #: The adapters' own settings, by class.
+    others: Mapping[type[Any], Any]
     reactor: Reactor
     #: How to start a worker on this machine, and what to tell it.
     command: Sequence[str]
@@ -53,9 +64,44 @@ def open_store(locator: str, *, create: bool = False) -> DurableStore:
     return cast(DurableStore, factory(locator, create=create))
 
 
+def object_file(store: DurableStore, key: str) -> Path:
+    """The file that a machine without the engine can read an object from. Raises UsageError if there is none."""
+    try:
+        found: Path = cast(Any, store).object_path(key)
+    except AttributeError:
+        raise UsageError(f"workers on other machines cannot begin from the job store {store.locator}; use a directory") from None
+    return found
+
+
 def open_batch_system(name: str, site: Site) -> BatchSystem:
     """The batch system of this name. Raises UsageError."""
     return cast(BatchSystem, _factory(BATCH_SYSTEMS, name, "batch system")(site))
+
+
+def open_scheduler(name: str, site: Site) -> Scheduler:
+    """The scheduler of this name. Raises UsageError."""
+    return cast(Scheduler, _factory(SCHEDULERS, name, "batch system")(site))
+
+
+def is_scheduler(name: str) -> bool:
+    """Whether the batch system of this name is a scheduler of many machines. Raises UsageError if there is neither."""
+    if name in _BUILT_IN[BATCH_SYSTEMS]:
+        return False
+    if name in _BUILT_IN[SCHEDULERS] or name in _entry_points(SCHEDULERS):
+        return True
+    if name not in _entry_points(BATCH_SYSTEMS):
+        known = sorted({*_BUILT_IN[BATCH_SYSTEMS], *_BUILT_IN[SCHEDULERS], *_entry_points(BATCH_SYSTEMS)})
+        raise UsageError(f"there is no batch system {name!r}{nearest(name, known)}; known are {', '.join(known)}")
+    return False
+
+
+def settings_classes(words: Sequence[str] = ()) -> tuple[type[Any], ...]:
+    """The engine's settings and those of the adapters; of other distributions' if `words` name one of theirs."""
+    named = {word.partition("=")[2] or word for word in words}
+    classes = [_factory(SETTINGS, name, "settings class") for name in _BUILT_IN[SETTINGS]]
+    if words and not named & {*_BUILT_IN[BATCH_SYSTEMS], *_BUILT_IN[SCHEDULERS]}:
+        classes += [_factory(SETTINGS, name, "settings class") for name in _entry_points(SETTINGS) if name in named]
+    return (EngineSettings, *cast("list[type[Any]]", classes))
 
 
 def _factory(group: str, name: str, what: str) -> Callable[..., Any]:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
-from moil import logs
+from moil import logs, plugins
 from moil.authoring.context import Callee, ambient
 from moil.authoring.file import File
 from moil.authoring.job import JobFunction, job
@@ -23,7 +23,7 @@ from moil.options import UNITS, add_engine_options, arguments, flags_from
 from moil.progress import observers_for
 from moil.runtime.entry import Entry
 from moil.session import Session, Start
-from moil.settings import EngineSettings, Given, resolve
+from moil.settings import EngineSettings, Given, Resolved, resolve
 from moil.signature import command_line, render_result
 
 P = ParamSpec("P")
@@ -32,7 +32,7 @@ R = TypeVar("R")
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give your own parser the engine's options; hand what it parses to ``moil.run(…, options=…)``."""
-    add_engine_options(parser, EngineSettings)
+    add_engine_options(parser, *plugins.settings_classes(sys.argv))
 
 
 def run(fn: Callable[..., R], /, *args: Any, options: argparse.Namespace | None = None, **settings: Any) -> R:
@@ -43,10 +43,10 @@ def run(fn: Callable[..., R], /, *args: Any, options: argparse.Namespace | None 
     Interrupted if the run was stopped, UsageError for a wrong setting.
     """
     ambient.refuse_run()
-    given = {**(flags_from(options) if options else {}), **arguments(settings, EngineSettings)}
+    given = {**(flags_from(options) if options else {}), **arguments(settings, *plugins.settings_classes())}
     found = settings_from(given)
     command = _command_line() if options else ()
-    return start(Start(callee=as_job(fn), args=args, settings=found, command=command))  # type: ignore[no-any-return]
+    return start(Start(callee=as_job(fn), args=args, settings=found[EngineSettings], others=found.instances, command=command))  # type: ignore[no-any-return]
 
 
 def main(fn: Callable[..., Any], argv: Sequence[str] | None = None) -> NoReturn:
@@ -73,9 +73,10 @@ def run_command(
         prog = shlex.join(command) if command else None
         make_file = File if "--restart" in (sys.argv if argv is None else argv) else File.from_url
         line = command_line(callee.fn, file_type=File, make_file=make_file, prog=prog)
-        add_engine_options(line.parser, EngineSettings)
+        add_engine_options(line.parser, *plugins.settings_classes(sys.argv if argv is None else argv))
         call = line.parse(argv)
-        found = settings_from(flags_from(call.namespace))
+        resolved = settings_from(flags_from(call.namespace))
+        found = resolved[EngineSettings]
         logs.set_up(found)
         words = _command_line() if command is None else [*command, *(argv or ())]
         bound = line.signature.bind(*call.args, **call.kwargs)
@@ -87,6 +88,7 @@ def run_command(
                 args=bound.args,
                 kwargs=bound.kwargs,
                 settings=found,
+                others=resolved.instances,
                 arguments={name: _in_words(one) for name, one in bound.arguments.items()},
                 command=words,
                 program=program,
@@ -100,9 +102,9 @@ def run_command(
         return 130
 
 
-def settings_from(given: Mapping[str, Given]) -> EngineSettings:
-    """The engine's settings. Raises UsageError."""
-    return resolve(EngineSettings, given=given, units=UNITS)[EngineSettings]
+def settings_from(given: Mapping[str, Given]) -> Resolved:
+    """The settings of the engine and of the adapters. Raises UsageError."""
+    return resolve(*plugins.settings_classes(), given=given, units=UNITS)
 
 
 def start(what: Start) -> Any:

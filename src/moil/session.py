@@ -40,9 +40,11 @@ from moil.ports.job_store import DurableStore
 from moil.ports.observer import Observer
 from moil.resume import resume_words
 from moil.runtime import codec, entry, files, journal, report, status, values
+from moil.runtime.divided import DividedBatchSystem
 from moil.runtime.leader import Leader, World
 from moil.runtime.reactor import SelectorReactor, SystemClock
 from moil.settings import EngineSettings
+from moil.shipping import Program, Shipping
 from moil.version import __version__
 from moil.worker import BOOT
 
@@ -59,6 +61,8 @@ class Start:
     args: Sequence[Any] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     settings: EngineSettings
+    #: The adapters' own settings, by class.
+    others: Mapping[type[Any], Any] = field(default_factory=dict)
     #: The arguments in words, where they came from a command line: a resumed run must be given the same.
     arguments: Mapping[str, str] = field(default_factory=dict)
     #: The words that start this program again; ``--job-store … --restart`` is added to them.
@@ -78,6 +82,8 @@ class Session:
         self._own_store = start.settings.job_store is None
         #: Whether the store has been made for this run, and whether the run has begun.
         self._is_new = self._has_begun = False
+        self._shipping: Shipping | None = None
+        self._workflow: Workflow | None = None
 
     def run(self) -> Any:
         """The workflow's value. Raises WorkflowFailed, Interrupted, and every error of set-up."""
@@ -90,7 +96,7 @@ class Session:
             stack.callback(self._remove_work, work)
             reactor = SelectorReactor(self._clock)
             stack.callback(reactor.close)
-            batch = self._open_batch(reactor, work)
+            batch = self._open_batch(reactor, work, run_id)
             stack.callback(batch.close)
             world = World(store=store, batch=batch, reactor=reactor, clock=self._clock, header=self._header())
             return self._lead(world, work)
@@ -157,12 +163,38 @@ class Session:
                 f"not with {name}={now[name]}; leave the arguments as they were, or start another run"
             )
 
-    def _open_batch(self, reactor: SelectorReactor, work: Path) -> BatchSystem:
+    def _open_batch(self, reactor: SelectorReactor, work: Path, run_id: str) -> BatchSystem:
         program = self._start.program or entry.find()
-        site = plugins.Site(
+        site = self._site(reactor, work, program)
+        name = self._settings.batch_system
+        if not plugins.is_scheduler(name):
+            return plugins.open_batch_system(name, site)
+        self._shipping = Shipping(
+            site,
+            self._store,
+            Program(
+                entry=program,
+                modules=_modules_of(self._start.callee),
+                flags=_interpreter_flags(),
+                run=run_id,
+                clock=self._clock,
+                say=self._start.say,
+                wants=self._wants,
+            ),
+        )
+        return DividedBatchSystem(self._shipping.open(), lambda: plugins.open_batch_system("local", site))
+
+    def _wants(self, token: str) -> bool:
+        """Whether an attempt that a leader before has submitted is one that counts."""
+        job, _, attempt = token.partition(".")
+        return self._workflow is None or self._workflow.is_current(int(job), int(attempt))
+
+    def _site(self, reactor: SelectorReactor, work: Path, program: entry.Entry) -> plugins.Site:
+        return plugins.Site(
             settings=self._settings,
+            others=self._start.others,
             reactor=reactor,
-            command=_worker_command(self._settings.worker_python),
+            command=_worker_command(self._settings.worker_python if self._settings.batch_system == "local" else None),
             env={**os.environ, **_variables(self._settings.env)},
             header={
                 "entry": program.header(),
@@ -176,7 +208,6 @@ class Session:
             },
             work=work,
         )
-        return plugins.open_batch_system(self._settings.batch_system, site)
 
     def _header(self) -> journal.Header:
         return journal.Header(host=socket.gethostname(), pid=os.getpid(), at=self._clock.now())
@@ -186,9 +217,13 @@ class Session:
     def _lead(self, world: World, work: Path) -> Any:
         log = world.store.open_journal([journal.encode_header(world.header)])
         replayed = journal.replay(log.replay())
+        self._workflow = replayed.workflow
         fresh = not replayed.workflow.graph.jobs
-        collect_garbage(world.store, replayed)
+        if not any(job.live for job in replayed.workflow.graph.jobs.values()):
+            collect_garbage(world.store, replayed)
         first = self._first_event(world, work, fresh=fresh)
+        if self._shipping is not None:
+            self._shipping.rehearse(first.root)
         self._has_begun = True
         self._start.say(f"run {self._start.callee.name} is kept in {world.store.locator}")
         writer = status.StatusWriter(world.store, replayed.summary, replayed.workflow, self._clock)

@@ -487,3 +487,8 @@ class EngineSettings:
         toil="--disableAutoDeployment=off",
     )
     worker_python: str | None = setting(None, help="the Python of the workers", metavar="PYTHON")
+    worker_cache: Path | None = setting(
+        None, help="where workers keep what they have fetched; on a disk of theirs, never on a network", metavar="DIR"
+    )
+    frozen: bool = setting(False, help="with --restart: keep the code that the run was started with")
+    clean_room: bool = setting(True, help="check the code in a clean room before anything is queued")

@@ -5,6 +5,7 @@
     format            JSON: what this is, and which version
     objects/<key>+    one file for each object; nobody writes to it once it is there
     journal/          see `moil.adapters.journal_file`
+    scheduler/        what a scheduler's own machinery prints; anybody's files
     tmp/              files that are being written
 
 The ``+`` is no character of a key. So ``a`` and ``a/b`` can both be keys, and what else turns up among the objects (NFS
@@ -31,12 +32,14 @@ from pathlib import Path
 from moil.adapters import disk
 from moil.adapters.journal_file import FileJournal, JournalDirectory
 from moil.adapters.keys import check_key, is_key
+from moil.adapters.shelf import DirectoryShelf
 from moil.errors import KeyExists, NoSuchKey, StoreError
 
 FORMAT = 1
 MARK = "+"
 _NAME = "moil job store"
-_PARTS = ("journal", "objects", "tmp")
+_PARTS = ("journal", "objects", "scheduler", "tmp")
+_PRIVATE = "private/"
 _ABANDONED_AFTER = 24 * 3600.0
 
 
@@ -62,6 +65,7 @@ class DirectoryStore:
         self._objects, self._tmp = self._in_root("objects"), self._in_root("tmp")
         self._durable = {self._objects}
         self._journals = JournalDirectory(self._root, self._in_root("journal"), self._tmp)
+        self.shelf = DirectoryShelf(os.path.dirname(self._root), self._target, self._make_durable)
         with disk.explained(self._root):
             if create:
                 self._create()
@@ -78,6 +82,18 @@ class DirectoryStore:
         """The directory's absolute path."""
         return self._root
 
+    @property
+    def directory(self) -> Path:
+        """For files of others, which go with the store."""
+        folder = Path(self._in_root("scheduler"))
+        with disk.explained(self._root):
+            folder.mkdir(exist_ok=True)
+        return folder
+
+    def object_path(self, key: str) -> Path:
+        """The file that holds an object."""
+        return Path(self._target(key))
+
     def get(self, key: str) -> bytes:
         """The object's bytes. Raises NoSuchKey."""
         with disk.explained(self._root), open(self._open(key), "rb", buffering=0) as file:
@@ -89,7 +105,7 @@ class DirectoryStore:
         with disk.explained(self._root):
             if if_absent and self._is_there(target):
                 raise _key_exists(key)
-            with disk.temporary_file(self._tmp, 0o444) as (fd, temporary):
+            with disk.temporary_file(self._tmp, _mode(key)) as (fd, temporary):
                 disk.write_all(fd, data)
                 disk.flush(fd)
                 if not self._publish(fd, temporary, target, replace=not if_absent):
@@ -294,6 +310,10 @@ def _names(folder: str) -> list[str]:
     except FileNotFoundError:
         return []
     return sorted(name.removesuffix(MARK) for name in names if name.endswith((MARK, "/")))
+
+
+def _mode(key: str) -> int:
+    return 0o400 if key.startswith(_PRIVATE) else 0o444
 
 
 def _key_exists(key: str) -> KeyExists:

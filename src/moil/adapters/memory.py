@@ -15,6 +15,7 @@ from threading import RLock
 from moil.adapters import disk
 from moil.adapters.keys import check_key
 from moil.errors import FencedError, KeyExists, NoSuchKey, StoreError
+from moil.ports.job_store import Shelf
 
 
 @dataclass(slots=True)
@@ -63,6 +64,8 @@ class MemoryStore:
     """A `DurableStore` on a `MemoryDisk`, a new one unless `shared` is given. Safe for threads."""
 
     locator = "memory:"
+    shelf: Shelf | None = None
+    directory: Path | None = None
 
     def __init__(self, shared: MemoryDisk | None = None) -> None:
         self.disk = MemoryDisk() if shared is None else shared

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from moil import plugins
 from moil.cli.parsing import add_json, print_json, verb_parser
 from moil.cli.table import columns
 from moil.options import UNITS
-from moil.settings import EngineSettings, Origin, resolve
+from moil.settings import Origin, resolve
 
 
 def main(words: Sequence[str]) -> int:
@@ -23,7 +24,7 @@ def main(words: Sequence[str]) -> int:
     parser = verb_parser(__name__, __doc__)
     add_json(parser)
     given = parser.parse_args(words)
-    origins = resolve(EngineSettings, units=UNITS).origins
+    origins = resolve(*plugins.settings_classes(), units=UNITS).origins
     if given.json:
         print_json({"settings": [_as_json(one) for one in origins]})
     else:

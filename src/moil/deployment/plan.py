@@ -38,6 +38,8 @@ class Source:
     target: str = ""
     #: Bytes that stand for the file's own (a normalised .pyc, a file out of an archive).
     content: bytes | None = None
+    #: "pyc": the bytes are those of `origin`, made independent of times (see `moil.deployment.bytecode`).
+    transform: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,8 @@ class Submission:
     #: The task record (see runtime.codec); None where the worker fetches it from the job store.
     task: bytes | None = None
     service: bool = False
+    #: It is to run on the leader's machine.
+    local: bool = False
 
 
 class Phase(StrEnum):

@@ -1,7 +1,8 @@
 """Where a run keeps what it must not lose.
 
 Seven methods on named objects, and a way to open the journal beside them. Keys are relative POSIX paths of
-``[A-Za-z0-9._/-]`` without ``.`` or ``..`` parts. An object is whole or absent: nobody ever reads a part of one.
+``[A-Za-z0-9._/-]`` without ``.`` or ``..`` parts. What lies below ``private/`` is for the owner alone, where the store
+knows owners. An object is whole or absent: nobody ever reads a part of one.
 `put` and `upload` are durable when they return. An object under a given key is written once; putting other bytes under
 a key that exists is only allowed where a caller can live with readers that see either.
 """
@@ -61,12 +62,34 @@ class JobStore(Protocol):
         ...
 
 
+class Shelf(Protocol):
+    """What outlives a run beside its store: objects named by their content, for the next run to take up."""
+
+    def lend(self, keys: Sequence[str]) -> bool:
+        """Have the store hold all these objects, if the shelf does; whether that is so now."""
+        ...
+
+    def keep(self, keys: Sequence[str]) -> None:
+        """Put these objects of the store on the shelf too. A shelf that cannot is no error: it only saves time."""
+        ...
+
+
 class DurableStore(JobStore, Protocol):
     """A job store that can also hold a run's journal: what a run needs."""
 
     @property
     def locator(self) -> str:
         """What to pass as ``--job-store`` to find this store again."""
+        ...
+
+    @property
+    def shelf(self) -> Shelf | None:
+        """The shelf beside this store, if it has one."""
+        ...
+
+    @property
+    def directory(self) -> Path | None:
+        """A directory that is removed with the store and that all machines see, for what others write; None: there is none."""
         ...
 
     def open_journal(self, first: Sequence[bytes] = (), *, compact: bool = False) -> Journal:

@@ -44,7 +44,7 @@ class Array:
     requirements: Requirements
     #: An executable script that begins with ``#!``; the scheduler's own way tells it the member's number.
     script: str
-    #: Where the scheduler may put what its own machinery prints: an absolute directory that all machines see, or "".
+    #: Where the scheduler is to put what a member prints, as ``<its id>.log``: an absolute directory, or "" for nowhere.
     logs: str = ""
 
 
@@ -69,14 +69,30 @@ class Seen:
     outcome: Outcome = Outcome.completed
     #: For people, with the limit and the cure where there is one: "ran longer than --time 00:10:00: raise walltime=".
     reason: str = ""
+    #: The exit status of the member's script, where the scheduler tells.
+    exit_status: int | None = None
 
 
 class Scheduler(Protocol):
-    """Four verbs."""
+    """Four verbs, and what one has to know beforehand."""
 
     @property
     def ceiling(self) -> Ceiling:
         """The most that one job can be given; asked for once, before anything is submitted. Raises SchedulerDown, Refused."""
+        ...
+
+    @property
+    def poll_interval(self) -> float:
+        """Seconds between two questions, if nothing is urgent: what this scheduler's owners would call polite."""
+        ...
+
+    @property
+    def member(self) -> tuple[str, int]:
+        """The variable that tells a member its number, and the number of the first."""
+        ...
+
+    def machines(self) -> set[str]:
+        """The kinds of processor that members may meet (``x86_64``); empty if that cannot be told."""
         ...
 
     @property

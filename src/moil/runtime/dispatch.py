@@ -115,6 +115,7 @@ class Dispatcher:
             requirements=needed,
             task=encode_task(task),
             service=job.call.service,
+            local=job.call.local,
         )
 
     # -- listening -----------------------------------------------------------------------------------------------

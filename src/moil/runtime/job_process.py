@@ -96,6 +96,11 @@ class House(Protocol):
         ...
 
     @property
+    def cache(self) -> Path:
+        """Local copies of files, for all attempts."""
+        ...
+
+    @property
     def load(self) -> Callable[[], None]:
         """Imports the user's program, unless that is done."""
         ...
@@ -153,7 +158,7 @@ class JobProcess:
         order = self._order
         return Place(
             store=self._house.store,
-            cache=self._house.work / "cache",
+            cache=self._house.cache,
             scratch=order.scratch,
             files=order.directory / "files",
             deferred=order.deferred,

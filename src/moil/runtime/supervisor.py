@@ -47,6 +47,8 @@ class House:
 
     store: JobStore
     work: Path
+    #: Local copies of the run's files, for all attempts.
+    cache: Path
     load: Callable[[], None]
     log_limit: int
     isolation: str

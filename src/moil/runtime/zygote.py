@@ -109,6 +109,7 @@ class Zygote:
         house = House(
             store=self._open_store(header["store"]),
             work=Path(header["work"]),
+            cache=Path(header["work"]) / "cache",
             load=_warm(load) if header["preload"] else load,
             log_limit=header["log_limit"],
             isolation=header["isolation"],

@@ -25,7 +25,7 @@ from typing import Literal, TypeAlias, TypeVar
 
 from moil.adapters.directory import DirectoryStore
 from moil.errors import StoreError
-from moil.ports.job_store import DurableStore, Journal
+from moil.ports.job_store import DurableStore, Journal, Shelf
 
 T = TypeVar("T")
 
@@ -65,6 +65,16 @@ class FaultyStore:
     def locator(self) -> str:
         """The inner store's."""
         return self._store.locator
+
+    @property
+    def shelf(self) -> Shelf | None:
+        """The inner store's."""
+        return self._store.shelf
+
+    @property
+    def directory(self) -> Path | None:
+        """The inner store's."""
+        return self._store.directory
 
     def get(self, key: str) -> bytes:
         """As the inner store."""

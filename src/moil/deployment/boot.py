@@ -1,0 +1,43 @@
+"""The script that a scheduler is given: a shell's few lines to find a Python, the launcher, and what it must know.
+
+The same text is both a shell script and a Python program: to a shell, ``''':'`` is a command that does nothing, and to
+Python it opens a string that ends after the shell's part. Nothing of the user's stands where a shell would read it but
+one quoted path.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from moil.deployment import launcher
+
+_SHELL = """#!/bin/sh
+''':'
+PATH="${{PATH:-/usr/local/bin:/usr/bin:/bin}}"; export PATH
+for python in {candidates}; do
+    if "$python" -I -S -c "" >/dev/null 2>&1; then exec "$python" -I -S "$0"; fi
+done
+echo "moil: on $(hostname): there is no Python ({shown}); install Python {version} on the workers, or name one with \\
+--worker-python" >&2
+exit {status}
+'''
+"""
+
+
+def script(config: Mapping[str, Any]) -> str:
+    """The script; `config` is what `launcher.launch` is given, as JSON."""
+    version = ".".join(map(str, config["python"]))
+    asked = config.get("worker_python")
+    candidates = [asked] if asked else [f"python{version}", "python3", f"/usr/bin/python{version}", "/usr/local/bin/python3"]
+    head = _SHELL.format(
+        candidates=" ".join(map(shlex.quote, candidates)),
+        shown=", ".join(candidates).replace('"', "").replace("$", "").replace("`", "").replace("'", ""),
+        version=version,
+        status=launcher.NO_PYTHON,
+    )
+    essay, future, rest = Path(launcher.__file__).read_text().partition("from __future__ import annotations\n")
+    return f"{head}{future}CONFIG = {json.dumps(config)!r}\n{rest}"

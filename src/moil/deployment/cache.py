@@ -1,0 +1,366 @@
+"""A machine's cache: where units lie that workers of this machine have fetched, and who may remove them.
+
+    <cache>/              0700, the user's own, on a disk of this machine
+      units/<digest>/     exactly what the unit's listing says, files read-only
+      marks/<digest>      JSON: the unit is whole, as of which boot; its time is when it was last asked for
+      locks/<name>        never removed: a lock that is removed while somebody waits for it is two locks
+      engine/, views/     see `moil.deployment.launcher` and `moil.deployment.view`
+      failures/           what went wrong here a moment ago
+      fetched             a line for every unit that was fetched, for people and tests
+      tmp/                what is being written
+
+Several workers may want a unit at once. Whoever gets the exclusive lock fetches it, the others wait for it and find it
+there; locks are `flock`s, so they end with their process, however it ends. What is in use is under a shared lock, and
+is not evicted.
+
+Nothing is flushed to the disk. A power loss can leave a unit damaged that was marked as whole; so a mark counts only
+for the boot in which it was written, and after another boot the unit is verified again, which is much cheaper than to
+flush fifteen thousand files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from moil.deployment import pack
+from moil.deployment.listing import DIRECTORY, EXECUTABLE, LINK, Item, Listing, decode
+from moil.deployment.manifest import Unit
+from moil.errors import DamagedError, DeploymentError, MoilError
+from moil.ports.job_store import JobStore
+
+LARGEST = 20 * 1000**3
+SHARE = 0.1
+"""The cache takes so many bytes, or so much of the disk, whichever is less."""
+REMEMBERED = 30.0
+"""Seconds for which a failure is not tried again on this machine."""
+TIME = 946_684_800
+"""The time of every file: 1 January 2000. A .pyc that Python writes beside a source stays valid for ever then."""
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def choose(asked: str, environ: Mapping[str, str]) -> Path:
+    """The directory of the cache on this machine: what was asked for, else where the machine keeps temporary things."""
+    base = asked or environ.get("SLURM_TMPDIR") or environ.get("TMPDIR")
+    return Path(base, "moil-cache") if base else Path(f"/var/tmp/moil-{os.getuid()}")
+
+
+@dataclass(slots=True)
+class Lease:
+    """A lock on something that is in use, until it is closed or its process ends."""
+
+    descriptor: int
+
+    def share(self) -> None:
+        """Let others use it too, and keep it from being removed."""
+        fcntl.flock(self.descriptor, fcntl.LOCK_SH)
+
+    def close(self) -> None:
+        """Let go."""
+        os.close(self.descriptor)
+
+
+class Cache:
+    """The cache of this machine. Raises DeploymentError if the directory cannot be trusted or written."""
+
+    def __init__(self, home: Path, *, limit: int | None = None) -> None:
+        self.home = home
+        try:
+            make_private(home)
+            for part in ("units", "marks", "locks", "views", "failures", "tmp"):
+                (home / part).mkdir(exist_ok=True)
+            space = shutil.disk_usage(home)
+        except OSError as error:
+            raise DeploymentError(
+                f"the worker's cache {home} cannot be used: {error.strerror}; choose another with --worker-cache"
+            ) from error
+        self.limit = limit if limit is not None else min(LARGEST, int(space.total * SHARE))
+        self._boot = boot_id()
+
+    @property
+    def views(self) -> Path:
+        """Where environment views lie."""
+        return self.home / "views"
+
+    def directory(self, unit: Unit) -> Path:
+        """Where the unit is, once `ensure` has returned."""
+        return self.home / "units" / unit.digest
+
+    def lock(self, name: str, *, shared: bool = False, wait: bool = True) -> Lease | None:
+        """A lock of this machine; None if somebody has it and we do not want to wait."""
+        descriptor = os.open(self.home / "locks" / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        try:
+            fcntl.flock(descriptor, how if wait else how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return Lease(descriptor)
+
+    def ensure(self, unit: Unit, store: JobStore) -> Lease:
+        """Have the unit here, and keep it. Raises DamagedError, DeploymentError, StoreError."""
+        lease = self._locked(unit.digest, shared=True)
+        if self._is_whole(unit.digest):
+            return lease
+        lease.close()
+        lease = self._locked(unit.digest, shared=False)
+        try:
+            if not self._is_whole(unit.digest):
+                self._fetch(unit, store)
+            lease.share()
+        except BaseException:
+            lease.close()
+            raise
+        return lease
+
+    def _locked(self, digest: str, *, shared: bool) -> Lease:
+        lease = self.lock(digest, shared=shared)
+        assert lease is not None
+        return lease
+
+    # -- is it there? --------------------------------------------------------------------------------------------
+
+    def _is_whole(self, digest: str) -> bool:
+        mark = self.home / "marks" / digest
+        try:
+            told = json.loads(mark.read_bytes())
+        except (OSError, ValueError):
+            return False
+        if told.get("boot") != self._boot:
+            return False
+        with contextlib.suppress(OSError):
+            os.utime(mark)
+        return (self.home / "units" / digest).is_dir()
+
+    def _mark(self, digest: str, size: int) -> None:
+        staged = self.home / "tmp" / f"mark-{os.getpid()}-{digest}"
+        staged.write_text(json.dumps({"boot": self._boot, "size": size}))
+        staged.replace(self.home / "marks" / digest)
+
+    # -- fetching ------------------------------------------------------------------------------------------------
+
+    def _fetch(self, unit: Unit, store: JobStore) -> None:
+        listing = decode(store.get(pack.listing_key(unit.digest)), unit.digest)
+        place = self.directory(unit)
+        if place.is_dir() and is_intact(place, listing):
+            self._mark(unit.digest, listing.size)
+            return
+        self._make_room(listing.size)
+        try:
+            self._extract(unit, listing, store)
+        except OSError as error:
+            if error.errno not in _FULL or not self._evict(0):
+                raise self._refused(unit, error) from error
+            try:
+                self._extract(unit, listing, store)
+            except OSError as again:
+                raise self._refused(unit, again) from again
+
+    def _refused(self, unit: Unit, error: OSError) -> DeploymentError:
+        return DeploymentError(
+            f"{unit.name} ({unit.size:,} bytes) cannot be written to the worker's cache {self.home}: {error.strerror}; "
+            "free some space there, or choose another place with --worker-cache"
+        )
+
+    def _extract(self, unit: Unit, listing: Listing, store: JobStore) -> None:
+        staged = Path(tempfile.mkdtemp(prefix=f"{unit.digest[:16]}-", dir=self.home / "tmp"))
+        try:
+            extract(unit.digest, listing, store, staged)
+            place = self.directory(unit)
+            if place.exists():
+                remove_tree(place)
+            (staged / "unit").rename(place)
+        finally:
+            remove_tree(staged)
+        self._mark(unit.digest, listing.size)
+        with (self.home / "fetched").open("a") as log:
+            log.write(f"{unit.digest} {unit.name} {listing.size}\n")
+
+    # -- room ----------------------------------------------------------------------------------------------------
+
+    def _make_room(self, size: int) -> None:
+        if self.used() + size > self.limit:
+            self._evict(max(0, self.limit - size))
+
+    def used(self) -> int:
+        """Bytes of all units."""
+        return sum(size for _, size, _ in self._marks())
+
+    def _marks(self) -> Iterator[tuple[float, int, str]]:
+        for mark in (self.home / "marks").iterdir():
+            with contextlib.suppress(OSError, ValueError):
+                yield mark.stat().st_mtime, int(json.loads(mark.read_bytes())["size"]), mark.name
+
+    def _evict(self, keep: int) -> bool:
+        """Remove views and units that nobody uses, the least recently used first; whether anything was removed."""
+        removed = self._evict_views()
+        used = self.used()
+        for _, size, digest in sorted(self._marks()):
+            if used <= keep:
+                break
+            if self._remove(digest, self.home / "units" / digest, self.home / "marks" / digest):
+                used -= size
+                removed = True
+        return removed
+
+    def _evict_views(self) -> bool:
+        removed = False
+        for view in self.views.iterdir():
+            if view.is_dir() and not view.is_symlink():
+                removed = self._remove(view.name, view, None) or removed
+        return removed
+
+    def _remove(self, name: str, place: Path, mark: Path | None) -> bool:
+        lease = self.lock(name, wait=False)
+        if lease is None:
+            return False
+        try:
+            if mark is not None:
+                mark.unlink(missing_ok=True)
+            remove_tree(place)
+        finally:
+            lease.close()
+        return True
+
+    # -- failures ------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def remembering(self, what: str) -> Iterator[None]:
+        """A failure inside the block is raised again, at once, by whoever comes within `REMEMBERED` seconds."""
+        note = self.home / "failures" / what
+        with contextlib.suppress(OSError, ValueError):
+            told = json.loads(note.read_bytes())
+            if 0 <= time.time() - told["at"] < REMEMBERED:
+                raise DeploymentError(told["error"])
+        try:
+            yield
+        except MoilError as error:
+            with contextlib.suppress(OSError):
+                note.write_text(json.dumps({"at": time.time(), "error": str(error)}))
+            raise
+
+
+def extract(digest: str, listing: Listing, store: JobStore, into: Path) -> None:
+    """Write a unit to ``into/unit``, verifying every byte. Raises DamagedError, OSError, StoreError."""
+    root = into / "unit"
+    root.mkdir()
+    _make_directories(root, listing)
+    first: dict[str, Item] = {}
+    small = list(pack.packed(listing))
+    if small:
+        carried = into / "pack"
+        store.download(pack.pack_key(digest), carried)
+        with carried.open("rb") as source:
+            reader = pack.Reader(source)
+            for item in small:
+                _write(root / item.path, lambda put, item=item: reader.copy(item, put))  # type: ignore[misc]
+                first[item.content] = item
+        carried.unlink()
+    for item in listing.files():
+        if item.content not in first:
+            _fetch_large(item, store, root / item.path)
+            first[item.content] = item
+        elif first[item.content] is not item:
+            shutil.copyfile(root / first[item.content].path, root / item.path)
+    _finish(root, listing)
+
+
+def _make_directories(root: Path, listing: Listing) -> None:
+    made = {""}
+    for item in listing.items:
+        folder = item.path if item.kind == DIRECTORY else item.path.rpartition("/")[0]
+        if folder not in made:
+            os.makedirs(root / folder, exist_ok=True)
+            made.add(folder)
+
+
+def _write(path: Path, fill: Callable[[Callable[[bytes | memoryview], object]], None]) -> None:
+    with open(path, "xb", buffering=0) as file:
+        fill(lambda part: _write_all(file.fileno(), part))
+
+
+def _write_all(descriptor: int, data: bytes | memoryview) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _fetch_large(item: Item, store: JobStore, place: Path) -> None:
+    store.download(pack.file_key(item.content), place)
+    if place.stat().st_nlink > 1:  # the store's own file: never to be touched
+        linked = place.with_name(place.name + ".moil-link")
+        place.rename(linked)
+        shutil.copyfile(linked, place)
+        linked.unlink()
+    with place.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != item.content:
+            raise DamagedError(f"{item.path} in the job store is damaged: its bytes are not what the listing says")
+
+
+def _finish(root: Path, listing: Listing) -> None:
+    for item in listing.items:
+        path = root / item.path
+        if item.kind == LINK:
+            path.symlink_to(item.content)
+        elif item.is_file:
+            os.chmod(path, 0o555 if item.kind == EXECUTABLE else 0o444)
+            os.utime(path, (TIME, TIME))
+
+
+def is_intact(root: Path, listing: Listing) -> bool:
+    """Whether a unit on the disk is what its listing says."""
+    try:
+        for item in listing.items:
+            path = root / item.path
+            if item.kind == LINK:
+                if os.readlink(path) != item.content:
+                    return False
+            elif item.is_file:
+                with path.open("rb") as file:
+                    if hashlib.file_digest(file, "sha256").hexdigest() != item.content:
+                        return False
+                if os.access(path, os.X_OK) is not (item.kind == EXECUTABLE):
+                    return False
+    except OSError:
+        return False
+    return True
+
+
+def make_private(home: Path) -> None:
+    """A directory of ours that nobody else can write to. Raises DeploymentError, OSError."""
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    found = home.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise DeploymentError(
+            f"the worker's cache {home} belongs to somebody else, or is no directory; choose another with --worker-cache"
+        )
+    if stat.S_IMODE(found.st_mode) & 0o077:
+        home.chmod(0o700)
+
+
+def boot_id() -> str:
+    """Changes when this machine is started anew; "" where the kernel does not tell, so that nothing is trusted twice."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return f"process {os.getpid()}"
+
+
+def remove_tree(place: Path) -> None:
+    """Remove a directory of ours, read-only files and all."""
+    shutil.rmtree(place, ignore_errors=True)

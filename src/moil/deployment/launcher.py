@@ -1,0 +1,182 @@
+"""The first code of ours on a machine that has nothing: finds the right Python, fetches the engine, and hands over.
+
+This file is never imported there. Its text travels in what a scheduler is given (`moil.deployment.boot` puts that
+together), and is run by whatever ``python3`` the machine has, so it is written for Python 3.8 and the standard library.
+It does as little as it can: everything that can be done by the engine is done by the engine.
+
+Its exit statuses are its last words where nobody can read anything else (`STATUSES`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+import zipfile
+
+NO_PYTHON, WRONG_PYTHON, NO_STORE, NO_CACHE, DAMAGED = 90, 91, 92, 93, 94
+"""Exit statuses: no Python at all (said by the script around this), not the right one, the job store is not to be seen,
+the cache cannot be used, the engine's archive is not what it should be."""
+
+HANDED_OVER = "MOIL_HANDED_OVER"
+
+
+class Trouble(Exception):
+    """The worker cannot start here; the message is for the user."""
+
+    def __init__(self, status, message):
+        # type: (int, str) -> None
+        super().__init__(message)
+        self.status = status
+
+
+def launch(config, script):
+    # type: (dict, str) -> None
+    """Become the engine's worker; `script` is the file that this runs from. Ends the process if that is not possible."""
+    try:
+        find_python(config, script)
+        engine = fetch_engine(config)
+    except Trouble as trouble:
+        sys.stderr.write("moil: on {}: {}\n".format(os.uname().nodename, trouble))
+        sys.stderr.flush()
+        os._exit(trouble.status)
+    sys.path.insert(0, engine)
+    from moil.remote import main  # noqa: PLC0415 - only now is there an engine to import
+
+    main(config)
+
+
+def find_python(config, script):
+    # type: (dict, str) -> None
+    """Go on in a Python of the wanted minor version: this one, or another that this machine has."""
+    wanted = tuple(config["python"])
+    here = "{}.{}".format(*sys.version_info[:2])
+    if tuple(sys.version_info[:2]) == wanted and not _asked_for_another(config):
+        return
+    name = "python{}.{}".format(*wanted)
+    if not os.environ.get(HANDED_OVER):
+        for candidate in _candidates(config, name):
+            if _is_right(candidate, wanted):
+                os.environ[HANDED_OVER] = "1"
+                os.execv(candidate, [candidate, "-I", "-S", script])
+    if tuple(sys.version_info[:2]) == wanted:
+        return
+    raise Trouble(
+        WRONG_PYTHON,
+        "there is Python {} ({}) and no {}, which this run needs because the leader runs it; install it on the workers, "
+        "name one with --worker-python, or run the leader under Python {}".format(here, sys.executable, name, here),
+    )
+
+
+def _is_right(candidate, wanted):
+    # type: (str, tuple) -> bool
+    """Whether it is a Python of that version, and not a shim that only says there is none."""
+    code = "import sys; print('%d.%d' % sys.version_info[:2])"
+    try:
+        told = subprocess.run([candidate, "-I", "-S", "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    except OSError:
+        return False
+    return told.stdout.decode(errors="replace").strip() == "{}.{}".format(*wanted)
+
+
+def _asked_for_another(config):
+    # type: (dict) -> bool
+    asked = config.get("worker_python") or ""
+    return bool(asked) and not os.environ.get(HANDED_OVER) and os.path.realpath(asked) != os.path.realpath(sys.executable)
+
+
+def _candidates(config, name):
+    # type: (dict, str) -> list
+    asked = config.get("worker_python") or ""
+    if asked:
+        found = shutil.which(asked)
+        return [found] if found else []
+    places = os.environ.get("PATH", os.defpath).split(os.pathsep) + ["/usr/local/bin", "/usr/bin", "/opt/python/bin"]
+    found = [os.path.join(place, name) for place in places if place]
+    return [one for one in dict.fromkeys(found) if os.access(one, os.X_OK)]
+
+
+def fetch_engine(config):
+    # type: (dict) -> str
+    """The directory of the engine in this machine's cache; fetched unless it is there."""
+    digest = config["engine"]["digest"]
+    home = cache_home(config)
+    place = os.path.join(home, "engine", digest)
+    if not os.path.isdir(place):
+        data = _read(config)
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise Trouble(DAMAGED, "the engine in the job store is damaged: its content does not match its name")
+        try:
+            _unpack(data, home, place)
+        except OSError as error:
+            raise Trouble(
+                NO_CACHE,
+                "the worker's cache {} cannot be written: {}; free some space there, or choose another with "
+                "--worker-cache".format(home, error.strerror),
+            )
+    return place
+
+
+def cache_home(config):
+    # type: (dict) -> str
+    """The worker's cache, which must be the user's own; as `moil.deployment.cache.choose`."""
+    asked = config.get("worker_cache") or ""
+    base = asked or os.environ.get("SLURM_TMPDIR") or os.environ.get("TMPDIR")
+    home = os.path.join(base, "moil-cache") if base else "/var/tmp/moil-{}".format(os.getuid())
+    try:
+        os.makedirs(os.path.dirname(home), exist_ok=True)
+        try:
+            os.mkdir(home, 0o700)
+        except FileExistsError:
+            pass
+        found = os.lstat(home)
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+            raise Trouble(
+                NO_CACHE, "the worker's cache {} belongs to somebody else; choose another with --worker-cache".format(home)
+            )
+        os.chmod(home, 0o700)
+        for part in ("engine", "tmp"):
+            os.makedirs(os.path.join(home, part), exist_ok=True)
+    except OSError as error:
+        raise Trouble(
+            NO_CACHE,
+            "the worker's cache {} cannot be used: {}; choose another with --worker-cache".format(home, error.strerror),
+        )
+    return home
+
+
+def _read(config):
+    # type: (dict) -> bytes
+    where = config["engine"]["path"]
+    try:
+        with open(where, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise Trouble(
+            NO_STORE,
+            "the job store {} cannot be read: {}; put it on a file system that all machines share, at the same "
+            "path".format(config["store"], error.strerror),
+        )
+
+
+def _unpack(data, home, place):
+    # type: (bytes, str, str) -> None
+    staged = tempfile.mkdtemp(prefix="engine-", dir=os.path.join(home, "tmp"))
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            archive.extractall(staged)
+        os.rename(staged, place)
+    except OSError:
+        shutil.rmtree(staged, ignore_errors=True)
+        if not os.path.isdir(place):  # somebody else's rename may have come first
+            raise
+
+
+if __name__ == "__main__":
+    launch(json.loads(CONFIG), os.path.abspath(__file__))  # type: ignore[name-defined]  # noqa: F821 - put before this text

@@ -1,0 +1,117 @@
+"""How a unit travels: one pack with the bytes of its small files, and each large file by itself.
+
+A pack has no structure of its own. It holds the contents of the listing's files, each content once, in the order in
+which the listing first names it; where one ends and the next begins, what it is called and what its digest must be is
+said by the listing, which has been verified before. So nothing in a pack can be written to a place that the listing
+does not name, and nothing but what was listed. The bytes are a row of zlib streams: text is compressed, and what does
+not get much smaller (native code, archives) is stored, because a leader that compresses three hundred megabytes keeps
+its user waiting longer than any network would.
+
+STORED FORMAT: listings name units, not packs, so how hard a pack is compressed may change; the order may not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Callable, Iterator
+from typing import IO, BinaryIO
+
+from moil.deployment.listing import Item, Listing
+from moil.errors import DamagedError
+
+ALONE = 4 * 1024 * 1024
+"""Files that are larger travel by themselves."""
+CHUNK = 1 << 20
+_LEVEL = 1
+_STORED = (
+    *(".so", ".pyc", ".pyd", ".a", ".o", ".gz", ".bz2", ".xz", ".zip", ".whl", ".zst", ".png", ".jpg", ".jpeg", ".gif"),
+    *(".woff", ".woff2", ".pdf", ".npz", ".parquet", ".egg", ".jar", ".mp4", ".webp"),
+)
+
+
+def listing_key(digest: str) -> str:
+    """Where a unit's listing is in a job store. It is put there last, so if it is there all of the unit is."""
+    return f"deploy/listings/{digest}"
+
+
+def pack_key(digest: str) -> str:
+    """Where a unit's pack is."""
+    return f"deploy/packs/{digest}"
+
+
+def file_key(content: str) -> str:
+    """Where a large file is, by the SHA-256 of its content."""
+    return f"deploy/files/{content}"
+
+
+def keys(digest: str, listing: Listing) -> list[str]:
+    """All that a unit consists of in a job store, its listing last."""
+    large = sorted({file_key(one.content) for one in listing.files() if one.size > ALONE})
+    small = [pack_key(digest)] if any(True for _ in packed(listing)) else []
+    return [*large, *small, listing_key(digest)]
+
+
+def packed(listing: Listing) -> Iterator[Item]:
+    """The items whose content is in the pack, in its order."""
+    seen: set[str] = set()
+    for one in listing.files():
+        if one.size <= ALONE and one.content not in seen:
+            seen.add(one.content)
+            yield one
+
+
+def write(listing: Listing, read: Callable[[Item], bytes], to: IO[bytes]) -> None:
+    """Write the pack of a unit; `read` gives an item's bytes, which must be what its digest says."""
+    squeeze, stored = zlib.compressobj(_LEVEL), False
+    for one in packed(listing):
+        wants_stored = _is_dense(one.path)
+        if wants_stored is not stored:
+            to.write(squeeze.flush())
+            squeeze, stored = zlib.compressobj(0 if wants_stored else _LEVEL), wants_stored
+        to.write(squeeze.compress(read(one)))
+    to.write(squeeze.flush())
+
+
+def _is_dense(path: str) -> bool:
+    return path.endswith(_STORED) or ".so." in path
+
+
+class Reader:
+    """Gives the contents of a pack one after another, each verified while it is read."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+        self._inflate = zlib.decompressobj()
+        self._rest = b""
+        self._ready = bytearray()
+
+    def copy(self, item: Item, write_to: Callable[[bytes | memoryview], object]) -> None:
+        """Pass on the next content, which must be this item's. Raises DamagedError."""
+        digest, missing = hashlib.sha256(), item.size
+        while missing:
+            part = self._take(missing)
+            digest.update(part)
+            write_to(part)
+            missing -= len(part)
+        if digest.hexdigest() != item.content:
+            raise DamagedError(f"the pack that holds {item.path} is damaged: its bytes are not what the listing says")
+
+    def _take(self, most: int) -> bytes:
+        while not self._ready:
+            self._fill()
+        part = bytes(self._ready[:most])
+        del self._ready[:most]
+        return part
+
+    def _fill(self) -> None:
+        if self._inflate.eof:
+            self._rest, self._inflate = self._inflate.unused_data, zlib.decompressobj()
+        data = self._rest or self._source.read(CHUNK)
+        if not data:
+            raise DamagedError("a pack is cut off")
+        try:
+            self._ready += self._inflate.decompress(data, CHUNK)
+        except zlib.error as error:
+            raise DamagedError(f"a pack is damaged: {error}") from None
+        self._rest = self._inflate.unconsumed_tail

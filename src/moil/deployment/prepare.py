@@ -1,0 +1,166 @@
+"""On a worker: from a pin to a command that starts the user's Python, and the environment to start it in.
+
+Variables are set before that interpreter starts, since many of them (``PYTHONHASHSEED``, ``LD_LIBRARY_PATH``, thread
+counts) are read at its start and never again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from moil.deployment import manifest, view
+from moil.deployment.cache import Cache, Lease
+from moil.deployment.manifest import Deployment, Native
+from moil.deployment.pins import InPlace, Pin
+from moil.errors import DeploymentError
+from moil.ports.job_store import JobStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """How to start the user's Python on this machine."""
+
+    python: str
+    flags: tuple[str, ...]
+    environ: dict[str, str]
+    #: The main module, as `moil.runtime.entry.Entry` knows it.
+    script: str = ""
+    module: str = ""
+    #: Keeps what is in use from being evicted, for as long as it is open.
+    lease: Lease | None = None
+
+
+def prepare(pin: Pin, store: JobStore, cache: Cache, engine: str, environ: Mapping[str, str]) -> Prepared:
+    """Have everything here. Raises DeploymentError, DamagedError, StoreError."""
+    if pin.in_place is not None:
+        return _in_place(pin, pin.in_place, engine, environ)
+    with cache.remembering(f"{pin.deployment}"):
+        deployment = manifest.decode(store.get(f"deploy/deployments/{pin.deployment}"), pin.deployment)
+        check_platform(deployment.native)
+        found, lease = _view(deployment, store, cache, engine)
+    return Prepared(
+        python=found.python,
+        flags=pin.flags,
+        environ=variables(pin, environ, path=found.path, programs=found.bin, prefix=str(found.directory)),
+        script=view.script(deployment, found),
+        module=deployment.entry.module,
+        lease=lease,
+    )
+
+
+def _view(deployment: Deployment, store: JobStore, cache: Cache, engine: str) -> tuple[view.View, Lease]:
+    python = base_python()
+    name = view.name(deployment, python=python)
+    lease = cache.lock(name, shared=True)
+    assert lease is not None
+    found = view.existing(deployment, cache.views, python=python, engine=engine)
+    if found is not None:
+        return found, lease
+    lease.close()
+    lease = cache.lock(name)
+    assert lease is not None
+    units = []
+    try:
+        found = view.existing(deployment, cache.views, python=python, engine=engine)
+        if found is None:
+            units = [cache.ensure(unit, store) for unit in deployment.units() if unit is not deployment.engine]
+            found = view.build(deployment, cache.directory, cache.views, python=python, engine=engine)
+        lease.share()
+    except BaseException:
+        lease.close()
+        raise
+    finally:
+        for one in units:
+            one.close()
+    return found, lease
+
+
+def base_python() -> str:
+    """This interpreter, as it is outside any virtual environment."""
+    found: str = getattr(sys, "_base_executable", "") or sys.executable
+    return os.path.realpath(found)
+
+
+def check_platform(native: Native, machine: str = "", libc: str = "") -> None:
+    """Raise DeploymentError unless this machine can load the native code that is shipped."""
+    machine = machine or platform.machine()
+    if not native.machine:
+        return
+    where = platform.node()
+    built = f"{native.package} is native code for {native.system} {native.machine}"
+    if machine != native.machine:
+        raise DeploymentError(
+            f"{built}, and {where} is a {machine}: use workers of that kind, or run the leader on a {machine} machine"
+        )
+    libc = libc or (os.confstr("CS_GNU_LIBC_VERSION") or "" if hasattr(os, "confstr") else "")
+    if native.libc and not _is_enough(libc, native.libc):
+        raise DeploymentError(
+            f"{built} and needs glibc {native.libc}, and {where} has {libc or 'another libc'}: use workers with a newer "
+            f"system, or install an older build of {native.package} for the leader"
+        )
+
+
+def _is_enough(has: str, needs: str) -> bool:
+    """Whether ``glibc 2.36`` will do for ``2.17``."""
+    kind, _, version = has.partition(" ")
+    if needs == "musl":
+        return kind != "glibc"
+    return kind == "glibc" and _numbers(version) >= _numbers(needs)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
+
+
+def variables(
+    pin: Pin, environ: Mapping[str, str], *, path: tuple[str, ...], programs: str = "", prefix: str = ""
+) -> dict[str, str]:
+    """This machine's own variables, those of the pin, and those that make the program's code be found."""
+    kept = {name: value for name, value in environ.items() if not name.startswith(("PYTHON", "MOIL_"))}
+    found = {**kept, **pin.variables, "PYTHONPATH": os.pathsep.join(path)}
+    if programs:
+        found["PATH"] = os.pathsep.join(filter(None, (programs, found.get("PATH", os.defpath))))
+    if prefix:
+        found["VIRTUAL_ENV"] = prefix
+    return found
+
+
+def _in_place(pin: Pin, place: InPlace, engine: str, environ: Mapping[str, str]) -> Prepared:
+    if not os.access(place.python, os.X_OK):
+        raise DeploymentError(
+            f"{place.python} is not to be seen on {platform.node()}, and the run reads its code where it lies: put the "
+            "environment on a file system that all machines share, or leave out --deploy live"
+        )
+    check_unchanged(place.digests)
+    path = (*place.path, engine)
+    return Prepared(
+        python=place.python,
+        flags=pin.flags,
+        environ=variables(pin, environ, path=path, programs=os.path.dirname(place.python)),
+        script=place.script,
+        module=place.module,
+    )
+
+
+def check_unchanged(digests: Mapping[str, str]) -> None:
+    """Raise DeploymentError if code that is read in place is not what the run started with."""
+    for path, digest in digests.items():
+        try:
+            with Path(path).open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise DeploymentError(
+                f"{path} cannot be read on {platform.node()}: {error.strerror}; put the code on a file system that all "
+                "machines share, or leave out --deploy live"
+            ) from error
+        if found != digest:
+            raise DeploymentError(
+                f"{path} has changed since the run started, and --deploy live reads it where it lies; put it back, or "
+                "resume with --restart to take the new code"
+            )

@@ -1,0 +1,108 @@
+"""The clean room, from inside: a worker's Python on the leader's machine, that imports the program and unpickles a job.
+
+Nothing of what lies at home may be found here but by way of the deployment. Most of it cannot be anyway, since the import
+path is a worker's; but a program may put directories on the path itself, so whatever an import finds in a place that
+is not shipped is refused. What was found out is told as one line of JSON on standard output.
+"""
+
+from __future__ import annotations
+
+import base64
+import importlib
+import importlib.machinery
+import json
+import os
+import pickle
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from types import ModuleType
+from typing import Any
+
+MARK = "moil-rehearsal:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What went wrong; all empty if nothing did."""
+
+    error: str = ""
+    #: The module that could not be found, and the file and line that asked for it.
+    missing: str = ""
+    asked_by: str = ""
+    traceback: str = ""
+    #: It was found at home, at a place that is not shipped.
+    at_home: str = ""
+
+
+def tell(finding: Finding) -> None:
+    """On standard output."""
+    sys.__stdout__.write(f"\n{MARK}{json.dumps(asdict(finding))}\n")  # type: ignore[union-attr]
+
+
+def heard(output: str) -> Finding | None:
+    """What a rehearsal has told, if it has."""
+    for line in reversed(output.splitlines()):
+        if line.startswith(MARK):
+            return Finding(**json.loads(line.removeprefix(MARK)))
+    return None
+
+
+def rehearse(load: Callable[[], None], words: Mapping[str, Any]) -> None:
+    """Import the program, and unpickle the call in `words`. Tells what went wrong, and ends the process."""
+    guard = _Guard(words["forbidden"])
+    sys.meta_path.insert(0, guard)  # type: ignore[arg-type]
+    try:
+        load()
+        for name in words["modules"]:
+            importlib.import_module(name)
+        if words["call"]:
+            pickle.loads(base64.b64decode(words["call"]))
+        found = Finding()
+    except BaseException as error:  # noqa: BLE001 - the user's program may raise anything, and it is told
+        found = _finding(error, guard)
+    sys.stdout.flush()
+    tell(found)
+    sys.__stdout__.flush()  # type: ignore[union-attr]
+    os._exit(0)
+
+
+def _finding(error: BaseException, guard: _Guard) -> Finding:
+    missing = error.name or "" if isinstance(error, ImportError) else ""
+    return Finding(
+        error=f"{type(error).__name__}: {error}",
+        missing=missing,
+        asked_by=_asker(error),
+        traceback="".join(traceback.format_exception(error)),
+        at_home=guard.refused.get(missing, ""),
+    )
+
+
+def _asker(error: BaseException) -> str:
+    """The innermost line of the user's that asked for it."""
+    found = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        file = frame.f_code.co_filename
+        if not file.startswith("<frozen") and f"{os.sep}moil{os.sep}" not in file:
+            found = f"{file}:{line}"
+    return found
+
+
+class _Guard:
+    """Refuses what an import would find in a place that is not shipped."""
+
+    def __init__(self, forbidden: Sequence[str]) -> None:
+        self._forbidden = tuple(os.path.join(one, "") for one in forbidden)
+        self.refused: dict[str, str] = {}
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Nothing, or ModuleNotFoundError."""
+        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+        origin = spec.origin if spec is not None else None
+        if origin is not None and origin.startswith(self._forbidden):
+            self.refused[name] = origin
+            raise ModuleNotFoundError(f"No module named {name!r} among what is shipped", name=name)
+        return None

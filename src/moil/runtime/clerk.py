@@ -1,0 +1,396 @@
+"""The two threads of a cluster's leader: one that talks to the scheduler, one that looks into the store.
+
+Neither decides anything: see `moil.runtime.cluster` for what becomes of what they find out. They are the only part of
+the engine that knows real time by itself, because they wait for commands of others.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from moil.core.records import Outcome
+from moil.core.requirements import Requirements
+from moil.errors import DamagedError, MoilError, NoSuchKey, StoreError
+from moil.ports.batch_system import Submission
+from moil.ports.clock import Clock
+from moil.ports.reactor import Reactor
+from moil.ports.scheduler import Array, Refused, Scheduler, SchedulerDown, SchedulerId, Seen
+from moil.runtime.mailbox import Letter, Mailbox, Order
+
+QUICK, SLOW = 0.05, 1.0
+"""Seconds between looks into the store, while there is news and while there is none."""
+GATHER = 0.05
+"""Seconds for which submissions are gathered, so that those that come one by one still share an array."""
+HASTE = 1.0
+"""The least number of seconds between two questions to the scheduler."""
+LONGEST_SILENCE = 60.0
+"""The longest back-off, in seconds, while the scheduler does not answer."""
+PATIENCE = 60.0
+"""Seconds for which a store that cannot be read is tried again."""
+CLOSING = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """What a cluster is made with."""
+
+    scheduler: Scheduler
+    mailbox: Mailbox
+    reactor: Reactor
+    clock: Clock
+    #: The run's id: begins the labels of its arrays.
+    run: str
+    #: The script of a batch.
+    script: Callable[[str], str]
+    #: Where the scheduler's machinery may print to, if all machines see such a place.
+    logs: Path | None
+    poll_interval: float
+    window: int
+    #: Whether an attempt that a leader before has submitted is still of interest.
+    wants: Callable[[str], bool]
+    say: Callable[[str], None]
+
+
+@dataclass(slots=True)
+class News:
+    """What a thread has found out."""
+
+    #: ("up" or "outcomes", what was posted there).
+    letters: list[tuple[str, Letter]] = field(default_factory=list)
+    seen: Mapping[SchedulerId, Seen] | None = None
+    #: What leaders before have submitted: by token, the batch and the scheduler's id.
+    found: Mapping[str, tuple[str, SchedulerId]] | None = None
+    submitted: list[tuple[str, str, SchedulerId]] = field(default_factory=list)
+    #: Tokens, and why the scheduler will not take them.
+    refused: list[tuple[str, str]] = field(default_factory=list)
+    fatal: MoilError | None = None
+
+
+class Clerk:
+    """Talks to the scheduler, one command at a time."""
+
+    def __init__(self, site: Site, tell: Callable[[News], None]) -> None:
+        self._site, self._tell = site, tell
+        self._changed = threading.Condition()
+        self._pending: dict[str, Submission] = {}
+        self._pending_since = 0.0
+        self._cancels: set[SchedulerId] = set()
+        self._watched: Sequence[SchedulerId] = ()
+        self._asked_at = 0.0
+        self._ask_at = 0.0
+        self._found: dict[str, tuple[str, SchedulerId]] | None = None
+        self._silent_since: float | None = None
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="moil-clerk", daemon=True)
+        self._thread.start()
+
+    # -- from the leader's thread --------------------------------------------------------------------------------
+
+    def submit(self, submissions: Iterable[Submission]) -> None:
+        """Hand them over when the time comes."""
+        with self._changed:
+            if not self._pending:
+                self._pending_since = time.monotonic()
+            self._pending.update((one.token, one) for one in submissions)
+            self._changed.notify()
+
+    def withdraw(self, tokens: Collection[str]) -> set[str]:
+        """Those of these that have not been handed over yet, and now never will be."""
+        with self._changed:
+            return {token for token in tokens if self._pending.pop(token, None) is not None}
+
+    def has(self, token: str) -> bool:
+        """Whether it has yet to be handed over."""
+        with self._changed:
+            return token in self._pending
+
+    def cancel(self, ids: Iterable[SchedulerId]) -> None:
+        """End these."""
+        with self._changed:
+            self._cancels.update(ids)
+            self._ask_at = min(self._ask_at, time.monotonic() + HASTE)
+            self._changed.notify()
+
+    def watch(self, ids: Sequence[SchedulerId]) -> None:
+        """Ask about these from now on."""
+        with self._changed:
+            if ids and not self._watched:
+                self._ask_at = time.monotonic() + min(HASTE, self._site.poll_interval)
+                self._changed.notify()
+            self._watched = ids
+
+    def hurry(self) -> None:
+        """Ask soon."""
+        with self._changed:
+            self._ask_at = min(self._ask_at, self._asked_at + HASTE)
+            self._changed.notify()
+
+    def close(self, ids: Collection[SchedulerId]) -> None:
+        """End all of these, and the thread."""
+        with self._changed:
+            self._pending.clear()
+            self._cancels.update(ids)
+            self._closing = True
+            self._changed.notify()
+        self._thread.join(CLOSING)
+
+    # -- the thread ----------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        delay = HASTE
+        while True:
+            self._wait()
+            try:
+                self._step()
+                self._heard()
+                delay = HASTE
+            except SchedulerDown as error:
+                self._not_heard(error)
+                if self._closing:
+                    return
+                with self._changed:
+                    self._changed.wait(delay)
+                delay = min(delay * 2, LONGEST_SILENCE)
+            except MoilError as error:
+                self._tell(News(fatal=error))
+                return
+            if self._closing and not self._cancels:
+                return
+
+    def _wait(self) -> None:
+        with self._changed:
+            while not self._due():
+                self._changed.wait(self._until())
+
+    def _due(self) -> bool:
+        now = time.monotonic()
+        return bool(
+            self._closing
+            or self._found is None
+            or self._cancels
+            or (self._pending and now >= self._pending_since + GATHER)
+            or (self._watched and now >= self._ask_at)
+        )
+
+    def _until(self) -> float | None:
+        moments = [self._ask_at] if self._watched else []
+        if self._pending:
+            moments.append(self._pending_since + GATHER)
+        return max(0.0, min(moments) - time.monotonic()) if moments else None
+
+    def _step(self) -> None:
+        if self._closing:
+            self._end_some()
+            return
+        if self._found is None:
+            self._find()
+        if self._cancels:
+            self._end_some()
+        for array in self._arrays():
+            self._hand_over(array)
+        if self._watched and time.monotonic() >= self._ask_at:
+            self._ask()
+
+    def _find(self) -> None:
+        """What leaders before have submitted."""
+        found: dict[str, tuple[str, SchedulerId]] = {}
+        batches = self._site.mailbox.batches()
+        prefix = f"moil:{self._site.run}:"
+        arrays = self._site.scheduler.find(prefix) if batches else {}
+        for label, ids in arrays.items():
+            batch = label.removeprefix(prefix)
+            for token, scheduler_id in zip(batches.get(batch, ()), ids, strict=False):
+                found[token] = (batch, scheduler_id)
+        for batch in batches:
+            if f"{prefix}{batch}" not in arrays:
+                self._site.mailbox.remove_batch(batch)
+        with self._changed:
+            self._found = found
+        self._tell(News(found=found))
+
+    def _end_some(self) -> None:
+        with self._changed:
+            ids = list(self._cancels)
+        if ids:
+            self._site.scheduler.cancel(ids)
+        with self._changed:
+            self._cancels.difference_update(ids)
+
+    def _arrays(self) -> Iterator[list[Submission]]:
+        """What is pending, by shape."""
+        assert self._found is not None
+        with self._changed:
+            if self._pending and time.monotonic() < self._pending_since + GATHER:
+                return
+            pending = list(self._pending.values())
+        shapes: dict[tuple[str, Requirements], list[Submission]] = {}
+        for one in pending:
+            if one.token in self._found:
+                batch, scheduler_id = self._found[one.token]
+                self._tell(News(submitted=[(one.token, batch, scheduler_id)]))
+                self.withdraw([one.token])
+            else:
+                shapes.setdefault((one.name, one.requirements), []).append(one)
+        most = max(1, self._site.scheduler.largest_array)
+        for members in shapes.values():
+            for start in range(0, len(members), most):
+                yield members[start : start + most]
+
+    def _hand_over(self, members: Sequence[Submission]) -> None:
+        batch = secrets.token_hex(6)
+        self._site.mailbox.write_batch(batch, [_order(one) for one in members])
+        tokens = [one.token for one in members]
+        try:
+            ids = self._site.scheduler.submit(self._array(batch, members))
+        except Refused as error:
+            self._site.mailbox.remove_batch(batch)
+            told = News(fatal=error) if error.whole_run else News(refused=[(token, str(error)) for token in tokens])
+            self._tell(told)
+        except SchedulerDown:
+            self._site.mailbox.remove_batch(batch)
+            raise
+        else:
+            self._tell(News(submitted=list(zip(tokens, [batch] * len(tokens), ids, strict=True))))
+            with self._changed:
+                self._ask_at = min(self._ask_at, time.monotonic() + HASTE) if not self._watched else self._ask_at
+        self.withdraw(tokens)
+
+    def _array(self, batch: str, members: Sequence[Submission]) -> Array:
+        return Array(
+            label=f"moil:{self._site.run}:{batch}",
+            name=members[0].name,
+            size=len(members),
+            requirements=members[0].requirements,
+            script=self._site.script(batch),
+            logs=str(self._site.logs or ""),
+        )
+
+    def _ask(self) -> None:
+        watched = self._watched
+        seen = self._site.scheduler.query(watched)
+        with self._changed:
+            self._asked_at = time.monotonic()
+            self._ask_at = self._asked_at + self._site.poll_interval
+        self._tell(News(seen=seen))
+
+    # -- silence -------------------------------------------------------------------------------------------------
+
+    def _not_heard(self, error: SchedulerDown) -> None:
+        if self._silent_since is None:
+            self._silent_since = time.monotonic()
+            self._site.say(f"{error}; it is tried again until it answers")
+
+    def _heard(self) -> None:
+        if self._silent_since is not None:
+            self._site.say(f"the scheduler answers again, after {time.monotonic() - self._silent_since:.0f} s")
+            self._silent_since = None
+
+
+def _order(submission: Submission) -> Order:
+    assert submission.task is not None
+    wanted = submission.requirements
+    return Order(
+        token=submission.token,
+        record=submission.task,
+        memory=wanted.memory,
+        walltime=wanted.walltime or 0.0,
+        service=submission.service,
+    )
+
+
+class Reader:
+    """Looks for letters."""
+
+    def __init__(self, site: Site, tell: Callable[[News], None]) -> None:
+        self._site, self._tell = site, tell
+        self._changed = threading.Condition()
+        self._watching = False
+        self._hurried = False
+        self._told: set[tuple[str, str]] = set()
+        self._forget: list[str] = []
+        self._over: list[str] = []
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="moil-reader", daemon=True)
+        self._thread.start()
+
+    def watch(self, tokens: Collection[str]) -> None:
+        """Whether anybody is out who could write."""
+        with self._changed:
+            if tokens and not self._watching:
+                self._changed.notify()
+            self._watching = bool(tokens)
+
+    def hurry(self) -> None:
+        """Look soon."""
+        with self._changed:
+            self._hurried = True
+            self._changed.notify()
+
+    def forget(self, tokens: Iterable[str], batches: Iterable[str]) -> None:
+        """These have been written down; none of the members of these batches is out."""
+        with self._changed:
+            self._forget.extend(tokens)
+            self._over.extend(batches)
+
+    def close(self) -> None:
+        """End the thread."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join(CLOSING)
+
+    def _run(self) -> None:
+        interval, failing_since = QUICK, 0.0
+        while not self._closing:
+            try:
+                found = self._look()
+                self._tidy()
+                failing_since = 0.0
+            except StoreError as error:
+                found, now = False, time.monotonic()
+                failing_since = failing_since or now
+                if now - failing_since > PATIENCE:
+                    self._tell(News(fatal=error))
+                    return
+            interval = QUICK if found else min(interval * 1.3, SLOW)
+            with self._changed:
+                if not (self._hurried or self._closing):
+                    self._changed.wait(interval if self._watching else None)
+                if self._hurried:
+                    interval = QUICK
+                self._hurried = False
+
+    def _look(self) -> bool:
+        letters = []
+        for kind in ("up", "outcomes"):
+            for token in self._site.mailbox.posted(kind):
+                if (kind, token) not in self._told:
+                    letters.extend(self._read(kind, token))
+        if letters:
+            self._tell(News(letters=letters))
+        return bool(letters)
+
+    def _read(self, kind: str, token: str) -> Iterator[tuple[str, Letter]]:
+        with suppress(NoSuchKey):
+            try:
+                letter = self._site.mailbox.read(kind, token)
+            except DamagedError as error:
+                letter = Letter(token=token, host="", outcome=Outcome.failed, error=str(error), verdict=True)
+            self._told.add((kind, token))
+            yield kind, letter
+
+    def _tidy(self) -> None:
+        with self._changed:
+            tokens, self._forget = self._forget, []
+            batches, self._over = self._over, []
+        if tokens:
+            self._site.mailbox.forget(tokens)
+            self._told.difference_update((kind, token) for kind in ("up", "outcomes") for token in tokens)
+        for batch in batches:
+            self._site.mailbox.remove_batch(batch)

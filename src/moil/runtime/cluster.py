@@ -1,0 +1,318 @@
+"""A batch system made of any scheduler of many machines and a job store.
+
+    leader -- submit --> pending --(clerk)--> batches in the store, arrays in the scheduler
+    worker -- letters --> store --(reader)--> reports --> leader
+
+The scheduler starts workers and ends them; what they do and what comes of it goes through the store. So an attempt is
+over when its letter is there, however long the scheduler takes to notice, and the scheduler is asked only now and then,
+about everything at once, for what a letter cannot say: that a worker runs, or that it will never write.
+
+The leader's thread never blocks: a *clerk* thread talks to the scheduler (one command at a time, with back-off while it
+does not answer), a *reader* thread looks into the store (often while there is news, seldom while there is none). Both
+put what they find into a queue and wake the leader.
+
+An attempt's external id is its token. What the scheduler calls it is found out anew by every leader: each array carries
+a label, ``moil:<run>:<batch>``, the scheduler is asked for those of this run, and the batch in the store says whose
+members they are. So nothing is lost between the moment a scheduler accepts an array and the moment a leader writes that
+down, and queued and running attempts are adopted after a restart.
+
+When the scheduler says that a member is over and no letter is there, the store is looked at again for `LATE` seconds,
+since one machine may see another's files late. Then the scheduler's word counts.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from moil.core.records import Failure, Outcome, Usage
+from moil.core.requirements import Ceiling
+from moil.errors import DeploymentError
+from moil.ports.batch_system import ExternalId, Phase, Report, Submission
+from moil.ports.scheduler import SchedulerId, Seen, Standing
+from moil.runtime.clerk import Clerk, News, Reader, Site
+from moil.runtime.mailbox import Letter
+
+LATE = 5.0
+KEPT = 3.0
+"""Seconds for which a letter stays after it was reported: long enough for the leader to have written it down."""
+LAST_WORDS = 2000
+
+
+@dataclass(slots=True)
+class _Member:
+    """One attempt that is out."""
+
+    token: str
+    batch: str = ""
+    id: SchedulerId = ""
+    started: bool = False
+    up: bool = False
+    cancelled: bool = False
+    #: What the scheduler said when it said that it was over, and when.
+    over: Seen | None = None
+    over_at: float = 0.0
+
+
+class ClusterBatchSystem:
+    """Runs attempts on the machines of a scheduler."""
+
+    poll_interval: float | None = None
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self.ceiling: Ceiling = site.scheduler.ceiling
+        self.window = site.window
+        self._out: dict[ExternalId, _Member] = {}
+        self._by_id: dict[SchedulerId, _Member] = {}
+        self._batches: dict[str, set[str]] = {}
+        self._adopted = False
+        self._proven = False
+        self._reports: list[Report] = []
+        self._done: list[tuple[float, str, str]] = []
+        self._news: queue.SimpleQueue[News] = queue.SimpleQueue()
+        self._clerk = Clerk(site, self._tell)
+        self._reader = Reader(site, self._tell)
+
+    def _tell(self, news: News) -> None:
+        self._news.put(news)
+        self._site.reactor.wake()
+
+    # -- the port ------------------------------------------------------------------------------------------------
+
+    def submit(self, submissions: Sequence[Submission]) -> Sequence[ExternalId]:
+        """Have the clerk submit them; those that a leader before has submitted are taken up by `adopt`."""
+        for one in submissions:
+            self._out[one.token] = _Member(one.token)
+        self._clerk.submit(submissions)
+        return [one.token for one in submissions]
+
+    def poll(self, ids: Collection[ExternalId]) -> Iterable[Report]:
+        """What the threads have found out. Raises DeploymentError if no worker can be started at all."""
+        for token in ids:
+            if token not in self._out and not self._adopted:
+                self._out[token] = _Member(token)
+        self._take_news()
+        if self._adopted:
+            self._report_unknown(ids)
+        self._give_up_on_the_late()
+        self._tidy()
+        self._clerk.watch([one.id for one in self._out.values() if one.id and one.over is None])
+        self._reader.watch(self._out)
+        reports, self._reports = self._reports, []
+        return reports
+
+    def cancel(self, ids: Collection[ExternalId]) -> None:
+        """End them, queued or running."""
+        withdrawn = self._clerk.withdraw(ids)
+        for token in ids:
+            member = self._out.get(token)
+            if member is None:
+                continue
+            member.cancelled = True
+            if token in withdrawn:
+                self._end(member, Outcome.cancelled, Failure(error="cancelled before it was submitted"))
+        known = [one.id for token in ids if (one := self._out.get(token)) is not None and one.id]
+        self._clerk.cancel(known)
+
+    def stop(self, ids: Collection[ExternalId]) -> None:
+        """Leave word for the services."""
+        for token in ids:
+            self._site.mailbox.ask_to_stop(token)
+
+    def close(self) -> None:
+        """Nothing stays in the queue."""
+        self._reader.close()
+        self._clerk.close([one.id for one in self._out.values() if one.id and one.over is None])
+        self._site.scheduler.close()
+
+    # -- news ----------------------------------------------------------------------------------------------------
+
+    def _take_news(self) -> None:
+        with suppress(queue.Empty):
+            while True:
+                self._take(self._news.get_nowait())
+
+    def _take(self, news: News) -> None:
+        if news.fatal is not None:
+            raise news.fatal
+        if news.found is not None:
+            self._adopt(news.found)
+        for token, batch, scheduler_id in news.submitted:
+            self._placed(token, batch, scheduler_id)
+        for token, why in news.refused:
+            member = self._out.get(token)
+            if member is not None:
+                self._end(member, Outcome.failed, Failure(error=why))
+        for kind, letter in news.letters:
+            self._take_letter(kind, letter)
+        if news.seen is not None:
+            self._take_seen(news.seen)
+
+    def _adopt(self, found: Mapping[str, tuple[str, SchedulerId]]) -> None:
+        """These were submitted by the leader before."""
+        self._adopted = True
+        for token, (batch, scheduler_id) in found.items():
+            if token in self._out:
+                self._placed(token, batch, scheduler_id)
+            elif not self._site.wants(token):
+                self._clerk.cancel([scheduler_id])
+
+    def _placed(self, token: str, batch: str, scheduler_id: SchedulerId) -> None:
+        self._batches.setdefault(batch, set()).add(token)
+        member = self._out.get(token)
+        if member is None:
+            self._clerk.cancel([scheduler_id])
+            return
+        member.batch, member.id, member.over = batch, scheduler_id, None
+        self._by_id[scheduler_id] = member
+        if member.cancelled:
+            self._clerk.cancel([scheduler_id])
+
+    def _report_unknown(self, ids: Collection[ExternalId]) -> None:
+        """What neither the scheduler nor anybody here has heard of."""
+        for token in ids:
+            member = self._out.get(token)
+            if member is None:
+                self._reports.append(_lost(token, "nobody knows of this attempt any more"))
+            elif not member.id and member.over is None and not self._clerk.has(token):
+                member.over = Seen(standing=Standing.ended, outcome=Outcome.lost, reason="the scheduler knows nothing of it")
+                member.over_at = self._site.clock.now()
+
+    # -- letters -------------------------------------------------------------------------------------------------
+
+    def _take_letter(self, kind: str, letter: Letter) -> None:
+        member = self._out.get(letter.token)
+        if member is None:
+            self._done.append((self._site.clock.now(), letter.token, ""))
+            return
+        if letter.undeployed:
+            self._undeployed(member, letter.error, letter.host)
+            return
+        self._proven = True
+        self._started(member, letter.host)
+        used = Usage(**letter.usage)
+        if kind == "up":
+            member.up = True
+            self._reports.append(
+                Report(id=member.token, phase=Phase.up, record=letter.record, usage=used, host=letter.host)
+            )
+            return
+        if letter.terminated:
+            self._wait_for_verdict(member, letter)
+            return
+        if letter.record is not None:
+            self._reports.append(
+                Report(id=member.token, phase=Phase.returned, record=letter.record, usage=used, host=letter.host)
+            )
+        failure = None
+        if letter.record is None or letter.verdict:
+            failure = Failure(error=letter.error, host=letter.host)
+        self._end(member, letter.outcome, failure, used)
+
+    def _wait_for_verdict(self, member: _Member, letter: Letter) -> None:
+        """The scheduler ended it, and will say why."""
+        if member.cancelled:
+            self._end(member, Outcome.cancelled, Failure(error="cancelled", host=letter.host), Usage(**letter.usage))
+            return
+        if member.over is None:
+            self._clerk.hurry()
+
+    def _undeployed(self, member: _Member, why: str, host: str) -> None:
+        if not self._proven:
+            raise DeploymentError(f"no worker can be started: {why}")
+        self._end(member, Outcome.node_failed, Failure(error=f"the worker could not be started: {why}", host=host))
+
+    def _started(self, member: _Member, host: str) -> None:
+        if not member.started:
+            member.started = True
+            self._reports.append(Report(id=member.token, phase=Phase.started, host=host))
+
+    # -- what the scheduler says ---------------------------------------------------------------------------------
+
+    def _take_seen(self, seen: Mapping[SchedulerId, Seen]) -> None:
+        now = self._site.clock.now()
+        for scheduler_id, one in seen.items():
+            member = self._by_id.get(scheduler_id)
+            if member is None or member.over is not None:
+                continue
+            if one.standing is Standing.running:
+                self._started(member, one.host)
+            elif one.standing is Standing.ended:
+                member.over, member.over_at = one, now
+                self._reader.hurry()
+
+    def _give_up_on_the_late(self) -> None:
+        """The scheduler has said that they are over, and they have not written."""
+        now = self._site.clock.now()
+        for member in [one for one in self._out.values() if one.over is not None]:
+            assert member.over is not None
+            if now < member.over_at + LATE and not member.cancelled:
+                continue
+            self._end_by_word(member, member.over)
+
+    def _end_by_word(self, member: _Member, seen: Seen) -> None:
+        words = self._last_words(member)
+        if seen.exit_status is not None and seen.exit_status in UNDEPLOYED:
+            self._undeployed(member, words or seen.reason, seen.host)
+            return
+        outcome = Outcome.cancelled if member.cancelled else seen.outcome
+        why = seen.reason or f"the scheduler reports it {outcome.value}"
+        if outcome is Outcome.completed:
+            outcome, why = Outcome.lost, "the worker ended and left no outcome"
+        self._end(member, outcome, Failure(error=f"{why}{f'; it said: {words}' if words else ''}", host=seen.host))
+
+    def _last_words(self, member: _Member) -> str:
+        """What the scheduler's own log of it ends with, on one line."""
+        if self._site.logs is None or not member.id:
+            return ""
+        with suppress(OSError):
+            data = (self._site.logs / f"{member.id}.log").read_bytes()[-LAST_WORDS:]
+            return " | ".join(line for line in data.decode(errors="replace").splitlines() if line.strip())
+        return ""
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    def _end(self, member: _Member, outcome: Outcome, failure: Failure | None, usage: Usage = Usage()) -> None:
+        self._out.pop(member.token, None)
+        self._by_id.pop(member.id, None)
+        self._done.append((self._site.clock.now(), member.token, member.batch))
+        self._reports.append(
+            Report(id=member.token, phase=Phase.ended, outcome=outcome, failure=failure, usage=usage)
+        )
+        if self._site.logs is not None and member.id:
+            _remove_if_empty(self._site.logs / f"{member.id}.log")
+
+    def _tidy(self) -> None:
+        """Remove the letters that the leader has had time to write down, and batches that are through."""
+        now = self._site.clock.now()
+        old = [one for one in self._done if now >= one[0] + KEPT]
+        if not old:
+            return
+        self._done = [one for one in self._done if now < one[0] + KEPT]
+        over = []
+        for _, token, batch in old:
+            members = self._batches.get(batch)
+            if members is not None:
+                members.discard(token)
+                if not members:
+                    del self._batches[batch]
+                    over.append(batch)
+        self._reader.forget([token for _, token, _ in old], over)
+
+
+UNDEPLOYED = range(90, 95)
+"""Exit statuses of the launcher (`moil.deployment.launcher`)."""
+
+
+def _lost(token: str, why: str) -> Report:
+    return Report(id=token, phase=Phase.ended, outcome=Outcome.lost, failure=Failure(error=why))
+
+
+def _remove_if_empty(path: Path) -> None:
+    with suppress(OSError):
+        if path.stat().st_size == 0:
+            path.unlink()
