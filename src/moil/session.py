@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from moil import plugins, workdir
 from moil.authoring.context import Callee
@@ -44,9 +44,11 @@ from moil.runtime.divided import DividedBatchSystem
 from moil.runtime.leader import Leader, World
 from moil.runtime.reactor import SelectorReactor, SystemClock
 from moil.settings import EngineSettings
-from moil.shipping import Program, Shipping
 from moil.version import __version__
 from moil.worker import BOOT
+
+if TYPE_CHECKING:
+    from moil.shipping import Shipping
 
 RUNS = Path("moil-runs")
 RECORD = "run.json"
@@ -169,6 +171,8 @@ class Session:
         name = self._settings.batch_system
         if not plugins.is_scheduler(name):
             return plugins.open_batch_system(name, site)
+        from moil.shipping import Program, Shipping
+
         self._shipping = Shipping(
             site,
             self._store,
