@@ -156,6 +156,7 @@ def _roots(plan: Plan, frozen: Sequence[tuple[PlannedUnit, Unit]]) -> tuple[Root
             units=tuple(sorted((unit for planned, unit in frozen if planned.root == number), key=_by_name)),
             after_site=root.after_site,
             archive=root.archive,
+            inner=root.inner,
         )
         for number, root in enumerate(plan.roots)
     )

@@ -46,6 +46,8 @@ class Root:
     after_site: bool = False
     #: The name of the zip file that is on the path itself.
     archive: str = ""
+    #: The directory in it that is on the path itself.
+    inner: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,6 +66,8 @@ class PlannedRoot:
 
     #: The directory (or archive) at home.
     origin: str
+    #: The directory in it that stands on the path, where that is not the origin itself: a script inside a package.
+    inner: str = ""
     #: It stands behind the site directories on the path, as editable installs do.
     after_site: bool = False
     #: It is a zip file, and is on the path itself.

@@ -60,7 +60,9 @@ def name(deployment: Deployment, *, python: str) -> str:
         "python": os.path.realpath(python),
         "version": deployment.python,
         "environment": [unit.digest for unit in deployment.environment],
-        "roots": [[root.after_site, root.archive, [unit.digest for unit in root.units]] for root in deployment.roots],
+        "roots": [
+            [root.after_site, root.archive, root.inner, [unit.digest for unit in root.units]] for root in deployment.roots
+        ],
     }
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]
 
@@ -92,7 +94,8 @@ def script(deployment: Deployment, view: View) -> str:
     entry = deployment.entry
     if entry.root < 0 or entry.module:
         return ""
-    return os.path.normpath(os.path.join(_root(view.directory, deployment, entry.root), entry.script))
+    root = view.directory / "roots" / str(entry.root)
+    return os.path.normpath(root / (entry.script or deployment.roots[entry.root].archive))
 
 
 def site_packages(directory: Path, version: str) -> Path:
@@ -109,8 +112,7 @@ def _view(deployment: Deployment, directory: Path, engine: str) -> View:
 
 def _root(directory: Path, deployment: Deployment, number: int) -> str:
     root: Root = deployment.roots[number]
-    place = directory / "roots" / str(number)
-    return str(place / root.archive) if root.archive else str(place)
+    return os.path.normpath(directory / "roots" / str(number) / (root.archive or root.inner))
 
 
 def _build_at(place: Path, deployment: Deployment, unit_directory: Callable[[Unit], Path], python: str) -> None:
