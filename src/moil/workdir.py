@@ -13,10 +13,11 @@ from pathlib import Path
 
 from moil.errors import UsageError
 
-_NETWORK = {
+NETWORK = {
     *("nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "ceph", "glusterfs", "fuse.glusterfs"),
     *("fuse.sshfs", "afs", "9p", "pvfs2", "orangefs", "panfs"),
 }
+"""Types of file systems that other machines can change under us."""
 
 
 def prepare(base: Path | None, run_id: str, *, force: bool) -> Path:
@@ -25,7 +26,7 @@ def prepare(base: Path | None, run_id: str, *, force: bool) -> Path:
     if not root.is_dir():
         raise UsageError(f"work directory {root} does not exist; make it, or choose another with --work-dir")
     kind = file_system(root)
-    if kind in _NETWORK and not force:
+    if kind in NETWORK and not force:
         raise UsageError(
             f"work directory {root} is on a network file system ({kind}), where temporary files are slow and locks lie; "
             "choose a local one with --work-dir, or use --force-work-dir"

@@ -26,6 +26,8 @@ VERBS = {
     "stats": "what jobs used, and what they should ask for",
     "cancel": "end a run that is under way",
     "clean": "remove a run",
+    "deploy": "what would be shipped to workers, and what was",
+    "doctor": "check a cluster's set-up",
     "config": "each setting, its value and where it came from",
 }
 """The verbs and what they do, in the order in which people meet them."""

@@ -29,15 +29,20 @@ exit {status}
 
 
 def script(config: Mapping[str, Any]) -> str:
-    """The script; `config` is what `launcher.launch` is given, as JSON."""
+    """The script of a worker; `config` is what `launcher.launch` is given, as JSON."""
+    return wrapped(Path(launcher.__file__).read_text(), config)
+
+
+def wrapped(program: str, config: Mapping[str, Any]) -> str:
+    """A script that runs `program`, a module's text, in some Python; its ``CONFIG`` is the config as JSON."""
     version = ".".join(map(str, config["python"]))
     asked = config.get("worker_python")
     candidates = [asked] if asked else [f"python{version}", "python3", f"/usr/bin/python{version}", "/usr/local/bin/python3"]
     head = _SHELL.format(
         candidates=" ".join(map(shlex.quote, candidates)),
-        shown=", ".join(candidates).replace('"', "").replace("$", "").replace("`", "").replace("'", ""),
+        shown="".join(one for one in ", ".join(candidates) if one not in "\"$`'\\"),
         version=version,
         status=launcher.NO_PYTHON,
     )
-    essay, future, rest = Path(launcher.__file__).read_text().partition("from __future__ import annotations\n")
+    _, future, rest = program.partition("from __future__ import annotations\n")
     return f"{head}{future}CONFIG = {json.dumps(config)!r}\n{rest}"

@@ -73,6 +73,8 @@ class ClusterBatchSystem:
         self._proven = False
         self._reports: list[Report] = []
         self._done: list[tuple[float, str, str]] = []
+        #: Attempts whose end has been reported, for as long as we are asked about them.
+        self._ended: set[ExternalId] = set()
         self._news: queue.SimpleQueue[News] = queue.SimpleQueue()
         self._clerk = Clerk(site, self._tell)
         self._reader = Reader(site, self._tell)
@@ -92,8 +94,9 @@ class ClusterBatchSystem:
 
     def poll(self, ids: Collection[ExternalId]) -> Iterable[Report]:
         """What the threads have found out. Raises DeploymentError if no worker can be started at all."""
+        self._ended.intersection_update(ids)
         for token in ids:
-            if token not in self._out and not self._adopted:
+            if token not in self._out and token not in self._ended and not self._adopted:
                 self._out[token] = _Member(token)
         self._take_news()
         if self._adopted:
@@ -176,8 +179,11 @@ class ClusterBatchSystem:
         """What neither the scheduler nor anybody here has heard of."""
         for token in ids:
             member = self._out.get(token)
-            if member is None:
+            if member is None and token not in self._ended:
+                self._ended.add(token)
                 self._reports.append(_lost(token, "nobody knows of this attempt any more"))
+            elif member is None:
+                continue
             elif not member.id and member.over is None and not self._clerk.has(token):
                 member.over = Seen(standing=Standing.ended, outcome=Outcome.lost, reason="the scheduler knows nothing of it")
                 member.over_at = self._site.clock.now()
@@ -278,6 +284,7 @@ class ClusterBatchSystem:
 
     def _end(self, member: _Member, outcome: Outcome, failure: Failure | None, usage: Usage = Usage()) -> None:
         self._out.pop(member.token, None)
+        self._ended.add(member.token)
         self._by_id.pop(member.id, None)
         self._done.append((self._site.clock.now(), member.token, member.batch))
         self._reports.append(

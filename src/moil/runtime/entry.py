@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import pkgutil
 import sys
+import sysconfig
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,17 +50,25 @@ def find() -> Entry:
     path = tuple(os.path.abspath(one) if one else os.getcwd() for one in sys.path)
     spec: ModuleSpec | None = getattr(main, "__spec__", None)
     file = getattr(main, "__file__", None)
-    if file is None or file.startswith("<") or _installed(file):
+    if file is None or file.startswith("<") or (_installed(file) and not _defines_something(main)):
         return Entry(path=path, argv=tuple(sys.argv))
+    if spec is not None and spec.name == "__main__":
+        return Entry(script=path[0], path=path, argv=tuple(sys.argv))
     if spec is not None and spec.name != PRIVATE_NAME:
         return Entry(module=spec.name, path=path, argv=tuple(sys.argv))
     return Entry(script=os.path.abspath(file), path=path, argv=tuple(sys.argv))
 
 
 def _installed(file: str) -> bool:
-    """A tool of the environment (pytest, a console script) holds none of the user's code."""
+    """A tool of the environment (pytest, a console script), or a module of it that was started with ``-m``."""
     where = os.path.abspath(file)
-    return where.startswith((os.path.join(sys.prefix, ""), os.path.join(sys.base_prefix, "")))
+    places = (sysconfig.get_path(name) for name in ("scripts", "purelib", "platlib", "stdlib", "platstdlib"))
+    return where.startswith(tuple(os.path.join(place, "") for place in places))
+
+
+def _defines_something(main: types.ModuleType) -> bool:
+    """Whether workers need it: tools start something that lies elsewhere."""
+    return any(getattr(one, "__module__", "") == "__main__" for one in list(vars(main).values()) if callable(one))
 
 
 def alias_main() -> None:
@@ -102,6 +112,11 @@ def _module_code(name: str) -> tuple[types.CodeType, dict[str, Any]]:
 
 
 def _script_code(path: str) -> tuple[types.CodeType, dict[str, Any]]:
+    inner: Any = pkgutil.get_importer(path) if not path.endswith(".py") else None
+    spec = inner.find_spec("__main__") if inner is not None else None
+    if spec is not None:  # an archive, or a directory, that is run as such
+        code = spec.loader.get_code("__main__")
+        return code, {"__file__": spec.origin, "__package__": "", "__spec__": None, "__loader__": spec.loader}
     try:
         with open(path, "rb") as source:
             code = compile(source.read(), path, "exec", dont_inherit=True)
