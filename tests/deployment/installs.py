@@ -68,7 +68,9 @@ def wheel(directory: Path, name: str, version: str, files: Mapping[str, str | by
         lines = []
         for key, value in every.items():
             data = value.encode() if isinstance(value, str) else value
-            archive.writestr(key, data)
+            info_of_it = zipfile.ZipInfo(key)
+            info_of_it.external_attr = (0o100755 if "/scripts/" in key else 0o100644) << 16
+            archive.writestr(info_of_it, data)
             digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
             lines.append(f"{key},sha256={digest},{len(data)}")
         archive.writestr(f"{info}/RECORD", "\n".join([*lines, f"{info}/RECORD,,"]) + "\n")

@@ -1,5 +1,6 @@
 """Distributions that are installed in place (``pip install -e``), in each of the ways that build systems know."""
 
+import importlib.util
 import json
 import os
 import sys
@@ -66,6 +67,15 @@ def test_a_finder_is_read_and_never_executed(tmp_path):
     assert found.namespaces == {"ns": [f"{tmp_path}/project/ns"]}
     assert (found.roots, found.remark, found.tops) == ((), "", {"pkg", "mod", "ns"})
     assert [one.name for one in scan(site).of_import("ns")] == ["thing"]
+
+
+def test_nor_is_what_was_compiled_of_the_hook(tmp_path):
+    site = site_of(tmp_path)
+    cached = importlib.util.cache_from_source("__editable___thing_finder.py").removeprefix(f"{os.getcwd()}/")
+    files = {"__editable__.thing-1.0.pth": "import __editable___thing_finder", "__editable___thing_finder.py": FINDER.format({}, {"a": []}), cached: ""}
+    lay(site, "thing", files=files)
+    installed = scan(site)
+    assert all(".dist-info/" in one.path for one in plan_units(installed, list(installed), {})[0].sources)
 
 
 def test_a_finder_that_is_no_python_holds_nothing():

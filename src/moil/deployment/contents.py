@@ -93,9 +93,9 @@ def _metadata(distribution: Distribution, reason: str) -> Iterator[Source]:
 
 def _recorded(distribution: Distribution, hooks: Collection[str]) -> list[str]:
     base = os.path.basename(distribution.metadata) + "/"
-    record = distribution.record or ()
-    known = set(record)
-    return [path for path in record if path not in hooks and not path.startswith(base) and _is_wanted(path, known)]
+    wanted = [path for path in distribution.record or () if path not in hooks and not path.startswith(base)]
+    known = set(wanted)
+    return [path for path in wanted if _is_wanted(path, known)]
 
 
 def _is_wanted(path: str, known: Collection[str]) -> bool:
