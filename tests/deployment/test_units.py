@@ -10,6 +10,7 @@ import pytest
 
 from moil.adapters.directory import DirectoryStore, object_path
 from moil.deployment import cache as caches
+from moil.deployment import extract as extraction
 from moil.deployment import pack, signing
 from moil.deployment.cache import Cache
 from moil.deployment.freeze import Freezer, Memory, Place, Target
@@ -99,7 +100,7 @@ def test_a_unit_arrives_as_it_was(home, store, unit, tmp_path):
     cache.ensure(unit, store)
     assert tree(cache.directory(unit)) == tree(home)
     found = (cache.directory(unit) / "pkg/core.py").stat()
-    assert (found.st_mtime, found.st_mode & 0o777) == (caches.TIME, 0o444)
+    assert (found.st_mtime, found.st_mode & 0o777) == (extraction.TIME, 0o444)
 
 
 def test_it_is_fetched_once(store, unit, tmp_path):

@@ -23,22 +23,22 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import hashlib
 import json
 import os
 import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from moil.deployment import pack
-from moil.deployment.listing import DIRECTORY, EXECUTABLE, LINK, Item, Listing, decode
+from moil.deployment.extract import extract, is_intact, remove_tree
+from moil.deployment.listing import Listing, decode
 from moil.deployment.manifest import Unit
-from moil.errors import DamagedError, DeploymentError, MoilError
+from moil.errors import DeploymentError, MoilError
 from moil.ports.job_store import JobStore
 
 LARGEST = 20 * 1000**3
@@ -46,8 +46,6 @@ SHARE = 0.1
 """The cache takes so many bytes, or so much of the disk, whichever is less."""
 REMEMBERED = 30.0
 """Seconds for which a failure is not tried again on this machine."""
-TIME = 946_684_800
-"""The time of every file: 1 January 2000. A .pyc that Python writes beside a source stays valid for ever then."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -255,92 +253,6 @@ class Cache:
             raise
 
 
-def extract(digest: str, listing: Listing, store: JobStore, into: Path) -> None:
-    """Write a unit to ``into/unit``, verifying every byte. Raises DamagedError, OSError, StoreError."""
-    root = into / "unit"
-    root.mkdir()
-    _make_directories(root, listing)
-    first: dict[str, Item] = {}
-    small = list(pack.packed(listing))
-    if small:
-        carried = into / "pack"
-        store.download(pack.pack_key(digest), carried)
-        with carried.open("rb") as source:
-            reader = pack.Reader(source)
-            for item in small:
-                _write(root / item.path, lambda put, item=item: reader.copy(item, put))  # type: ignore[misc]
-                first[item.content] = item
-        carried.unlink()
-    for item in listing.files():
-        if item.content not in first:
-            _fetch_large(item, store, root / item.path)
-            first[item.content] = item
-        elif first[item.content] is not item:
-            shutil.copyfile(root / first[item.content].path, root / item.path)
-    _finish(root, listing)
-
-
-def _make_directories(root: Path, listing: Listing) -> None:
-    made = {""}
-    for item in listing.items:
-        folder = item.path if item.kind == DIRECTORY else item.path.rpartition("/")[0]
-        if folder not in made:
-            os.makedirs(root / folder, exist_ok=True)
-            made.add(folder)
-
-
-def _write(path: Path, fill: Callable[[Callable[[bytes | memoryview], object]], None]) -> None:
-    with open(path, "xb", buffering=0) as file:
-        fill(lambda part: _write_all(file.fileno(), part))
-
-
-def _write_all(descriptor: int, data: bytes | memoryview) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
-
-
-def _fetch_large(item: Item, store: JobStore, place: Path) -> None:
-    store.download(pack.file_key(item.content), place)
-    if place.stat().st_nlink > 1:  # the store's own file: never to be touched
-        linked = place.with_name(place.name + ".moil-link")
-        place.rename(linked)
-        shutil.copyfile(linked, place)
-        linked.unlink()
-    with place.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != item.content:
-            raise DamagedError(f"{item.path} in the job store is damaged: its bytes are not what the listing says")
-
-
-def _finish(root: Path, listing: Listing) -> None:
-    for item in listing.items:
-        path = root / item.path
-        if item.kind == LINK:
-            path.symlink_to(item.content)
-        elif item.is_file:
-            os.chmod(path, 0o555 if item.kind == EXECUTABLE else 0o444)
-            os.utime(path, (TIME, TIME))
-
-
-def is_intact(root: Path, listing: Listing) -> bool:
-    """Whether a unit on the disk is what its listing says."""
-    try:
-        for item in listing.items:
-            path = root / item.path
-            if item.kind == LINK:
-                if os.readlink(path) != item.content:
-                    return False
-            elif item.is_file:
-                with path.open("rb") as file:
-                    if hashlib.file_digest(file, "sha256").hexdigest() != item.content:
-                        return False
-                if os.access(path, os.X_OK) is not (item.kind == EXECUTABLE):
-                    return False
-    except OSError:
-        return False
-    return True
-
-
 def make_private(home: Path) -> None:
     """A directory of ours that nobody else can write to. Raises DeploymentError, OSError."""
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -359,8 +271,3 @@ def boot_id() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return f"process {os.getpid()}"
-
-
-def remove_tree(place: Path) -> None:
-    """Remove a directory of ours, read-only files and all."""
-    shutil.rmtree(place, ignore_errors=True)

@@ -30,7 +30,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from moil.deployment import scripts
-from moil.deployment.cache import TIME, boot_id, remove_tree
+from moil.deployment.cache import boot_id
+from moil.deployment.extract import TIME, remove_tree
 from moil.deployment.manifest import Deployment, Root, Unit
 from moil.errors import DeploymentError
 
