@@ -486,6 +486,12 @@ class EngineSettings:
         help="send the workflow's code to the workers, let them read it where it lies, or trust that they have it",
         toil="--disableAutoDeployment=off",
     )
+    deploy_include: tuple[str, ...] = setting(
+        (), help="ship what matches this too, a pattern as in .gitignore; may be given many times", metavar="PATTERN"
+    )
+    deploy_exclude: tuple[str, ...] = setting(
+        (), help="do not ship what matches this; may be given many times", metavar="PATTERN"
+    )
     worker_python: str | None = setting(None, help="the Python of the workers", metavar="PYTHON")
     worker_cache: Path | None = setting(
         None, help="where workers keep what they have fetched; on a disk of theirs, never on a network", metavar="DIR"
