@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from moil.deployment import bytecode, manifest, view
-from moil.deployment.cache import TIME
+from moil.deployment.extract import TIME
 from moil.deployment.distributions import Installed
 from moil.deployment.freeze import item_of
 from moil.deployment.listing import DIRECTORY, EXECUTABLE, LINK, Listing

@@ -95,6 +95,16 @@ def test_an_old_installer_notes_files_from_the_metadata(tmp_path):
     assert paths(scan(site), "o") == ["site/o-1.egg-info/PKG-INFO", "site/o-1.egg-info/installed-files.txt", "site/o.py"]
 
 
+def test_an_egg_is_a_directory_of_its_own_and_joins_the_others(tmp_path):
+    egg = site_of(tmp_path) / "old_one-1.2-py3.11.egg"
+    write(egg, {"EGG-INFO/PKG-INFO": metadata("old-one", "1.2"), "EGG-INFO/top_level.txt": "oo\n", "oo/__init__.py": "", "oo/x.txt": ""})
+    installed = scan(site_of(tmp_path), egg)
+    assert [(one.name, one.version) for one in installed.of_import("oo")] == [("old-one", "1.2")]
+    info = "site/old_one-1.2-py3.11.egg-info"
+    assert paths(installed, "old-one") == [f"{info}/PKG-INFO", f"{info}/top_level.txt", "site/oo/__init__.py", "site/oo/x.txt"]
+    assert installed.owner(str(egg / "oo/x.txt")).name == "old-one"
+
+
 def test_a_target_directory_counts_and_a_source_tree_does_not(tmp_path):
     lay(tmp_path / "libs", "a", files={"a.py": ""})
     write(tmp_path / "src", {"b.egg-info/PKG-INFO": metadata("b", "1"), "b/__init__.py": ""})

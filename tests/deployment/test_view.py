@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from moil.deployment import view
-from moil.deployment.cache import TIME
+from moil.deployment.extract import TIME
 from moil.deployment.distributions import plan_units
 from moil.deployment.listing import EXECUTABLE, FILE
 from moil.deployment.manifest import EntryPoint, Root
@@ -110,6 +110,7 @@ def test_roots_are_in_the_leaders_order_around_the_site_directory(machine, site)
     ("root", "entry", "expected"),
     [
         (Root(), EntryPoint(script="pkg/main.py", root=0), "roots/0/pkg/main.py"),
+        (Root(inner="pkg"), EntryPoint(script="pkg/main.py", root=0), "roots/0/pkg/main.py"),
         (Root(archive="app.pyz"), EntryPoint(root=0), "roots/0/app.pyz"),
         (Root(), EntryPoint(root=0), "roots/0"),
         (Root(), EntryPoint(module="pkg.main", root=0), None),
@@ -120,6 +121,13 @@ def test_where_the_script_is(machine, root, entry, expected):
     deployment = machine.deployment([], (root,), entry)
     made = machine.view(deployment)
     assert view.script(deployment, made) == (str(made.directory / expected) if expected else "")
+
+
+def test_a_root_may_be_on_the_path_by_a_directory_inside_it(machine):
+    root = Root(units=(machine.put(code("pkg", {"pkg/__init__.py": "", "pkg/main.py": "", "pkg/beside.py": "x = 1\n"})),), inner="pkg")
+    made = machine.view(machine.deployment([], (root,)))
+    assert made.path[0] == str(made.directory / "roots/0/pkg")
+    assert ask(made, "__import__('beside').x") == 1
 
 
 def test_a_view_is_made_once_and_found_again(machine, site):

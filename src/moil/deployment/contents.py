@@ -80,7 +80,7 @@ def _above(path: str) -> Iterator[str]:
 
 
 def _metadata(distribution: Distribution, reason: str) -> Iterator[Source]:
-    base = os.path.basename(distribution.metadata)
+    base = distribution.metadata_name
     if os.path.isfile(distribution.metadata):
         names = [""]
     else:

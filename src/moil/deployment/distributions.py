@@ -98,7 +98,8 @@ class Installed:
 
     def is_own(self, distribution: Distribution) -> bool:
         """Whether it is installed in the virtual environment itself, and not where all environments see it."""
-        return self._prefix != self._base_prefix and f"{distribution.site}/".startswith(f"{self._prefix}/")
+        places = ((distribution.site, self._prefix), (os.path.realpath(distribution.site), os.path.realpath(self._prefix)))
+        return self._prefix != self._base_prefix and any(f"{site}/".startswith(f"{prefix}/") for site, prefix in places)
 
     def unowned(self, site: str) -> list[str]:
         """The paths at the top of a site directory that no distribution knows."""
@@ -268,6 +269,8 @@ def _distributions(directory: str) -> list[Distribution]:
     """The distributions that a directory holds, one for each name."""
     found: dict[str, list[Distribution]] = defaultdict(list)
     is_site = _is_site(directory)
+    if directory.endswith(".egg"):
+        return list(_egg(directory))
     for entry in sorted(entries_of(directory)):
         name, suffix = split_name(entry)
         metadata = os.path.join(directory, entry)
@@ -276,6 +279,14 @@ def _distributions(directory: str) -> list[Distribution]:
         elif name and (is_site or (suffix == ".dist-info" and os.path.isfile(os.path.join(metadata, "RECORD")))):
             found[name].append(Distribution(name=name, site=directory, metadata=metadata))
     return [many[0] if len(many) == 1 else max(many, key=_age) for many in found.values() if many]
+
+
+def _egg(directory: str) -> Iterator[Distribution]:
+    """The distribution that is a directory of its own on the import path."""
+    metadata = os.path.join(directory, "EGG-INFO")
+    if os.path.isdir(metadata):
+        name = canonical(os.path.basename(directory).partition("-")[0])
+        yield Distribution(name=name, site=directory, metadata=metadata)
 
 
 def _age(distribution: Distribution) -> tuple[bool, float]:

@@ -93,6 +93,12 @@ class Distribution:
         return found if isinstance(found, dict) else {}
 
     @property
+    def metadata_name(self) -> str:
+        """What its metadata is called in a site directory."""
+        base = os.path.basename(self.metadata)
+        return f"{os.path.basename(self.site).removesuffix('.egg')}.egg-info" if base == "EGG-INFO" else base
+
+    @property
     def prefix(self) -> str:
         """The directory that has ``bin`` and ``lib``, if this lies where installers put things."""
         above = os.path.dirname(self.site)

@@ -59,6 +59,11 @@ def of(units: Iterable[PlannedUnit]) -> Native:
     return Native(machine=first.machine, system=first.system, libc=shown, package=example)
 
 
+def of_plan(plan: Plan) -> Native:
+    """The same for a whole plan."""
+    return of(plan.units)
+
+
 def problems(plan: Plan, *, machine: str, python: str, system: str = "linux") -> list[str]:
     """What the workers (``x86_64``; ``3.11``) could not load, a line each that names it, the reason and the cure."""
     target = Platform(system, canonical_machine(machine))
