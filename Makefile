@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= corpus-report
 
-.PHONY: demo test test-all check coverage wheel clean
+.PHONY: demo test test-all test-cluster cluster-up cluster-down check coverage wheel clean
 
 $(VENV)/.demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -20,10 +20,19 @@ demo: $(VENV)/.demo  ## run a real workflow on real data: index the standard lib
 	$(BIN)/python examples/corpus/main.py --report $(OUT) $(DEMO)
 
 test: $(VENV)/.dev  ## the default tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not exhaustive" $(TESTS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not exhaustive and not cluster" $(TESTS)
 
-test-all: $(VENV)/.dev  ## all tests
-	$(BIN)/python -m pytest $(TESTS)
+test-all: $(VENV)/.dev  ## all tests that need nothing but this machine
+	$(BIN)/python -m pytest -m "not cluster" $(TESTS)
+
+test-cluster: $(VENV)/.dev  ## what needs a real cluster: Slurm in containers (root; it installs Docker if need be)
+	$(BIN)/python -m pytest -m cluster $(or $(TESTS),tests/cluster)
+
+cluster-up: $(VENV)/.dev  ## a Slurm cluster that stays up, to look at
+	$(BIN)/python -m tests.cluster up
+
+cluster-down:  ## remove all clusters
+	$(BIN)/python -m tests.cluster down
 
 check: $(VENV)/.dev  ## types, lint, contracts
 	$(BIN)/mypy

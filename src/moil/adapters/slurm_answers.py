@@ -1,0 +1,288 @@
+"""What Slurm's commands print, and what it means for a member of an array.
+
+squeue is asked for columns of fixed width, the one form that every version prints alike and that no content can break.
+Slurm's states become a `Standing` and an `Outcome`; the reason says in the user's words which limit was met and what to
+change. A job that is COMPLETING has no final state yet and counts as running, however long its machine takes to let go of
+it: its worker has said by then how it ended, or Slurm will.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from moil.adapters.slurm_submission import WORKER_MEMORY, member, read_comment
+from moil.core.records import Outcome
+from moil.core.requirements import MIB, Ceiling
+from moil.ports.scheduler import SchedulerId, Seen, Standing
+
+_IDS = (("ArrayJobID", 20), ("ArrayTaskID", 20))
+_STANDING = (
+    *_IDS, ("State", 24), ("exit_code", 16), ("NodeList", 128), ("MinMemory", 20), ("TimeLimit", 20), ("Reason", 400)
+)  # fmt: skip
+_LABELS = (*_IDS, ("Comment", 400))
+
+_ENDED: Mapping[str, Outcome] = MappingProxyType({
+    "COMPLETED": Outcome.completed,
+    "FAILED": Outcome.failed,
+    "CANCELLED": Outcome.cancelled,
+    "REVOKED": Outcome.cancelled,
+    "TIMEOUT": Outcome.timed_out,
+    "DEADLINE": Outcome.timed_out,
+    "OUT_OF_MEMORY": Outcome.out_of_memory,
+    "NODE_FAIL": Outcome.node_failed,
+    "BOOT_FAIL": Outcome.node_failed,
+    "LAUNCH_FAILED": Outcome.node_failed,
+    "RECONFIG_FAIL": Outcome.node_failed,
+    "PREEMPTED": Outcome.preempted,
+})  # fmt: skip
+_QUEUED = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD"})
+
+_HELD = "it is held and will not start: release it with scontrol release, or cancel the run"
+_STUCK: Mapping[str, str] = MappingProxyType({
+    "partitiontimelimit": "its time limit is more than the partition allows: lower walltime=, or choose another --slurm-partition",
+    "partitionnodelimit": "the partition does not allow what it asks for: choose another --slurm-partition",
+    "partitiondown": "the partition is down: wait until it is up, or choose another --slurm-partition",
+    "partitioninactive": "the partition is inactive: wait until it is active, or choose another --slurm-partition",
+    "badconstraints": "no machine has what it asks for: change --slurm-constraint, --slurm-exclude or the job's requirements",
+    "reqnodenotavail": "the machines that could run it are down or reserved: wait, or change --slurm-reservation or --slurm-exclude",
+    "reservationdeleted": "its reservation is gone: choose another --slurm-reservation",
+    "invalidaccount": "its account is not valid any more: choose another --slurm-account",
+    "invalidqos": "its quality of service is not valid any more: choose another --slurm-qos",
+    "dependencyneversatisfied": "what --slurm-args makes it wait for will never be: change --slurm-args",
+    "maxmemperlimit": "its memory is more than the partition allows: lower memory=",
+    "maxcpuper": "it asks for more cores than its limit allows: lower cores=",
+    "maxmemper": "it asks for more memory than its limit allows: lower memory=",
+    "held": _HELD,
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One member, in Slurm's words."""
+
+    id: SchedulerId
+    state: str
+    #: ``3:0`` (status and signal), or the status of wait(2).
+    exit_code: str = ""
+    host: str = ""
+    memory: str = ""
+    time: str = ""
+    reason: str = ""
+
+
+def standing_format() -> str:
+    """For squeue's ``--Format``."""
+    return _format(_STANDING)
+
+
+def labels_format() -> str:
+    """For squeue's ``--Format``."""
+    return _format(_LABELS)
+
+
+def _format(columns: tuple[tuple[str, int], ...]) -> str:
+    return ",".join(f"{name}:{width}" for name, width in columns)
+
+
+def _columns(text: str, columns: tuple[tuple[str, int], ...]) -> Iterator[list[str]]:
+    for line in text.encode().splitlines():
+        cells, start = [], 0
+        for _, width in columns:
+            cells.append(line[start : start + width].decode(errors="replace").strip())
+            start += width
+        if cells[0].isdecimal() and cells[1].isdecimal():
+            yield cells
+
+
+def standing_rows(text: str) -> Iterator[Row]:
+    """What squeue printed in `standing_format`."""
+    for array, number, state, code, host, memory, time, reason in _columns(text, _STANDING):
+        one = member(array, int(number))
+        yield Row(id=one, state=state, exit_code=code, host=host, memory=memory, time=time, reason=reason)
+
+
+def labelled(text: str) -> Iterator[tuple[str, int, str]]:
+    """The label, the size and the array of each member that squeue printed in `labels_format`."""
+    for array, _, comment in _columns(text, _LABELS):
+        known = read_comment(comment)
+        if known is not None:
+            yield (*known, array)
+
+
+SACCT_FORMAT = "JobID,State,ExitCode,NodeList,ReqMem,Timelimit"
+
+
+def sacct_rows(text: str) -> Iterator[Row]:
+    """What sacct printed in `SACCT_FORMAT`, with bars between."""
+    for line in text.splitlines():
+        cells = line.split("|")
+        if len(cells) == 6:
+            job, state, code, host, memory, time = cells
+            yield Row(id=job, state=state, exit_code=code, host=host, memory=memory, time=time)
+
+
+def seen(row: Row) -> Seen:
+    """What a row means."""
+    state = row.state.partition(" ")[0].rstrip("+")
+    host = "" if row.host in ("(null)", "None assigned", "N/A") else row.host
+    if state in _QUEUED:
+        return Seen(standing=Standing.queued, reason=_waiting(state, row.reason))
+    outcome = _ENDED.get(state)
+    if outcome is None:
+        return Seen(standing=Standing.running, host=host)
+    status, signal = exit_status(row.exit_code)
+    said = status if outcome in (Outcome.completed, Outcome.failed) and not signal else None
+    return Seen(standing=Standing.ended, host=host, outcome=outcome, reason=_ending(outcome, row), exit_status=said)
+
+
+def exit_status(text: str) -> tuple[int, int]:
+    """Status and signal of an exit code."""
+    status, colon, signal = text.partition(":")
+    if colon:
+        return _number(status), _number(signal)
+    return _number(text) >> 8 & 0xFF, _number(text) & 0x7F
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() else 0
+
+
+def _waiting(state: str, reason: str) -> str:
+    """What a member waits for; what it would wait for in vain is told with its cure."""
+    said = "" if reason in ("None", "(null)", "N/A") else reason
+    low = said.lower().replace(" ", "").replace("_", "")
+    if state in ("REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD"):
+        return f"{said or state}: {_HELD}"
+    cure = next((cure for word, cure in _STUCK.items() if word in low), "")
+    return f"{said}: {cure}" if cure else said
+
+
+def _ending(outcome: Outcome, row: Row) -> str:
+    status, signal = exit_status(row.exit_code)
+    if outcome is Outcome.completed:
+        return ""
+    if outcome is Outcome.out_of_memory:
+        return f"Slurm ended it: it used more memory than the --mem={row.memory or '?'} that it had: raise memory="
+    if outcome is Outcome.timed_out:
+        return f"Slurm ended it: it ran longer than the --time={row.time or '?'} that it had: raise walltime="
+    if outcome is Outcome.node_failed:
+        return f"the machine {row.host} under it failed, Slurm reports: {row.state}"
+    if outcome is Outcome.preempted:
+        return "Slurm took its place away for a job of higher priority"
+    if outcome is Outcome.cancelled:
+        return f"cancelled in Slurm{_by_whom(row)}"
+    how = f"was killed by signal {signal}" if signal else f"ended with exit status {status}"
+    why = f", Slurm says {row.reason}" if row.reason not in ("", "None", "NonZeroExitCode", "(null)") else ""
+    return f"the worker {how}{why}"
+
+
+def _by_whom(row: Row) -> str:
+    _, by, user = row.state.partition(" by ")
+    return f" by user {user}" if by else ""
+
+
+# -- the cluster ---------------------------------------------------------------------------------------------------------
+
+_UNUSABLE = frozenset({"DOWN", "DRAIN", "DRAINED", "DRAINING", "FAIL", "FAILING", "FUTURE", "ERROR", "UNKNOWN"})
+_DEVICES = re.compile(r"(?:^|,)gpu(?::[^,:(]+)?:(\d+)")
+_CLOCK = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """One machine of the cluster, as ``scontrol show node`` prints it."""
+
+    partitions: frozenset[str]
+    usable: bool
+    architecture: str
+    cores: int
+    #: In MiB.
+    memory: int
+    devices: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partition:
+    """One partition, as ``scontrol show partition`` prints it; None: no limit."""
+
+    name: str
+    default: bool
+    minutes: int | None
+    cores: int | None
+    memory: int | None
+
+
+def field(line: str, name: str) -> str:
+    """A value in a line of ``scontrol --oneliner``."""
+    found = re.search(rf"(?:^|\s){name}=(\S*)", line)
+    return found.group(1) if found else ""
+
+
+def machines(text: str) -> list[Machine]:
+    """All that ``scontrol show node`` tells of."""
+    return [_machine(line) for line in text.splitlines() if field(line, "NodeName")]
+
+
+def _machine(line: str) -> Machine:
+    return Machine(
+        partitions=frozenset(field(line, "Partitions").split(",")),
+        usable=not _UNUSABLE & {word.rstrip("*~#!%$@^-") for word in field(line, "State").split("+")},
+        architecture=field(line, "Arch"),
+        cores=_number(field(line, "CPUEfctv")) or _number(field(line, "CPUTot")) - _number(field(line, "CoreSpecCount")),
+        memory=_number(field(line, "RealMemory")) - _number(field(line, "MemSpecLimit")),
+        devices=sum(map(int, _DEVICES.findall(field(line, "Gres")))),
+    )
+
+
+def partitions(text: str) -> list[Partition]:
+    """All that ``scontrol show partition`` tells of."""
+    return [_partition(line) for line in text.splitlines() if field(line, "PartitionName")]
+
+
+def _partition(line: str) -> Partition:
+    return Partition(
+        name=field(line, "PartitionName"),
+        default=field(line, "Default") == "YES",
+        minutes=minutes(field(line, "MaxTime")),
+        cores=_number(field(line, "MaxCPUsPerNode")) or None,
+        memory=_number(field(line, "MaxMemPerNode")) or None,
+    )
+
+
+def minutes(text: str) -> int | None:
+    """A time limit as Slurm prints it, ``1-12:00:00``; None: no limit."""
+    found = _CLOCK.fullmatch(text)
+    if not found:
+        return None
+    days, *clock = (int(part) if part else None for part in found.groups())
+    first, second, third = clock
+    if days is not None or third is not None:
+        return (days or 0) * 1440 + (first or 0) * 60 + (second or 0)
+    return first
+
+
+def ceiling(have: list[Machine], chosen: list[Partition]) -> Ceiling:
+    """The most that one job can get on these machines in these partitions, the worker's own share taken off."""
+    able = [(one, part) for one in have for part in chosen if part.name in one.partitions]
+    if not able:
+        return Ceiling()
+    memory = max(_least(one.memory, part.memory) for one, part in able) * MIB - WORKER_MEMORY
+    return Ceiling(
+        cores=max(_least(one.cores, part.cores) for one, part in able),
+        memory=max(memory, 0),
+        accelerators=max(one.devices for one, _ in able),
+    )
+
+
+def _least(have: int, limit: int | None) -> int:
+    return have if limit is None else min(have, limit)
+
+
+def largest_array(text: str) -> int:
+    """How many members an array may have, from ``scontrol show config``; 0: there are no arrays here."""
+    most = re.search(r"^MaxArraySize\s*=\s*(\d+)", text, re.MULTILINE)
+    at_once = re.search(r"\bmax_array_tasks=(\d+)", text)
+    return min(int(one.group(1)) for one in (most, at_once) if one) if most else 1
