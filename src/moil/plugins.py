@@ -69,7 +69,8 @@ def object_file(store: DurableStore, key: str) -> Path:
     try:
         found: Path = cast(Any, store).object_path(key)
     except AttributeError:
-        raise UsageError(f"workers on other machines cannot begin from the job store {store.locator}; use a directory") from None
+        why = f"workers on other machines cannot begin from the job store {store.locator}; use a directory"
+        raise UsageError(why) from None
     return found
 
 

@@ -46,7 +46,8 @@ def run(fn: Callable[..., R], /, *args: Any, options: argparse.Namespace | None 
     given = {**(flags_from(options) if options else {}), **arguments(settings, *plugins.settings_classes())}
     found = settings_from(given)
     command = _command_line() if options else ()
-    return start(Start(callee=as_job(fn), args=args, settings=found[EngineSettings], others=found.instances, command=command))  # type: ignore[no-any-return]
+    what = Start(callee=as_job(fn), args=args, settings=found[EngineSettings], others=found.instances, command=command)
+    return start(what)  # type: ignore[no-any-return]
 
 
 def main(fn: Callable[..., Any], argv: Sequence[str] | None = None) -> NoReturn:

@@ -293,7 +293,7 @@ def _before_the_standard_library(path: Sequence[str]) -> list[str]:
     standard = {os.path.realpath(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")}
     found = []
     for one in path:
-        if os.path.realpath(one) in standard or os.path.basename(one).startswith("python3") and one.endswith(".zip"):
+        if os.path.realpath(one) in standard or (os.path.basename(one).startswith("python3") and one.endswith(".zip")):
             break
         found.append(one)
     return found

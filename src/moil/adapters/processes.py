@@ -70,7 +70,7 @@ class ProcessScheduler:
         threading.Thread(target=self._start_some, name="moil-processes", daemon=True).start()
 
     def machines(self) -> set[str]:
-        """This one."""
+        """That of the leader's machine."""
         return {os.uname().machine}
 
     def submit(self, array: Array) -> Sequence[SchedulerId]:

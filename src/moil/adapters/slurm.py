@@ -10,6 +10,9 @@ The commands run with a time-out, in the C locale, and without those ``SLURM_…
 change what they mean; so a leader may itself be a job of Slurm's. What they say about a failure is in
 `moil.adapters.slurm_refusals`, what they print in `moil.adapters.slurm_answers`.
 
+Members that are cancelled in the queue, while others of their array are not, are gone from squeue at once, and so is every
+trace of them where there are no accounts. So the adapter remembers what it has cancelled itself.
+
 An sbatch that does not come back may have submitted. Then Slurm is asked for the label, and only if it does not know it
 (or does not answer) `SchedulerDown` is raised; whoever submits again should ask `find` before.
 """
@@ -82,6 +85,7 @@ class SlurmScheduler:
         self._whose = f"--user={os.getuid() if user is None else user}"
         self._patience, self._submit_patience = patience or PATIENCE, patience or SUBMIT_PATIENCE
         self._sizes: dict[str, int] = {}
+        self._cancelled: set[SchedulerId] = set()
         self._accounts = True
         self._known: _Cluster | None = None
 
@@ -122,8 +126,10 @@ class SlurmScheduler:
             return {}
         wanted = set(ids)
         found = {row.id: answers.seen(row) for row in self._squeue(wanted) if row.id in wanted}
-        missing = wanted - found.keys()
-        return found | self._remembered(missing) if missing and self._accounts else found
+        if missing := wanted - found.keys():
+            found |= {one: answers.CANCELLED for one in missing & self._cancelled}
+            found |= self._remembered(missing) if self._accounts else {}
+        return found
 
     def find(self, prefix: str) -> Mapping[str, Sequence[SchedulerId]]:
         """All arrays whose label begins so, whole, even where Slurm has forgotten some members. Raises SchedulerDown."""
@@ -142,6 +148,7 @@ class SlurmScheduler:
             wrong = [line for line in answer.err.splitlines() if line.strip() and not refusals.is_over_already(line)]
             if answer.status and wrong:
                 raise SchedulerDown(f"Slurm does not cancel {len(ids)} job(s): {refusals.one_line(answer.err)}")
+        self._cancelled.update(ids)
 
     def close(self) -> None:
         """Nothing is held open."""

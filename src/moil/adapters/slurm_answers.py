@@ -44,6 +44,7 @@ _HELD = "it is held and will not start: release it with scontrol release, or can
 _STUCK: Mapping[str, str] = MappingProxyType({
     "partitiontimelimit": "its time limit is more than the partition allows: lower walltime=, or choose another --slurm-partition",
     "partitionnodelimit": "the partition does not allow what it asks for: choose another --slurm-partition",
+    "partitionconfig": "the partition does not allow what it asks for: choose another --slurm-partition, or ask for less",
     "partitiondown": "the partition is down: wait until it is up, or choose another --slurm-partition",
     "partitioninactive": "the partition is inactive: wait until it is active, or choose another --slurm-partition",
     "badconstraints": "no machine has what it asks for: change --slurm-constraint, --slurm-exclude or the job's requirements",
@@ -136,6 +137,10 @@ def seen(row: Row) -> Seen:
     status, signal = exit_status(row.exit_code)
     said = status if outcome in (Outcome.completed, Outcome.failed) and not signal else None
     return Seen(standing=Standing.ended, host=host, outcome=outcome, reason=_ending(outcome, row), exit_status=said)
+
+
+CANCELLED = Seen(standing=Standing.ended, outcome=Outcome.cancelled, reason="cancelled in Slurm")
+"""What is seen of a member that was cancelled and that Slurm has forgotten."""
 
 
 def exit_status(text: str) -> tuple[int, int]:

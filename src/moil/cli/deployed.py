@@ -145,7 +145,7 @@ def diff(words: Sequence[str]) -> int:
         old, new = Path(folder, "old"), Path(folder, "new")
         if given.other is None:
             if len(found) < 2:
-                raise UsageError(f"the run in {given.store} was never restarted with other code; name what to compare it with")
+                raise UsageError(f"the run in {given.store} was not restarted with other code; say what to compare it with")
             before, after = _written(found[-2], old), _written(found[-1], new)
         elif Path(given.other, "format").exists() or "://" in given.other:
             before, after = _written(found[-1], old), _written(pinned(given.other)[-1], new)
@@ -180,14 +180,21 @@ def _differences(before: Mapping[str, Path], after: Mapping[str, Path]) -> Itera
 
 
 def _lines(name: str, old: Path, new: Path) -> Iterator[str]:
-    try:
-        if max(old.stat().st_size, new.stat().st_size) > LONGEST:
-            raise ValueError
-        texts = [path.read_text(encoding="utf-8").splitlines() for path in (old, new)]
-    except ValueError:
+    first, second = _text(old), _text(new)
+    if first is None or second is None:
         yield f"differs: {name}"
-        return
-    yield from difflib.unified_diff(*texts, f"first/{name}", f"second/{name}", lineterm="")
+    else:
+        yield from difflib.unified_diff(first, second, f"first/{name}", f"second/{name}", lineterm="")
+
+
+def _text(path: Path) -> list[str] | None:
+    """Its lines; None if it is no text, or too much of it."""
+    if path.stat().st_size > LONGEST:
+        return None
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        return None
 
 
 # -- export ------------------------------------------------------------------------------------------------------------

@@ -121,9 +121,10 @@ def _away(settings: Resolved, engine: EngineSettings) -> Iterator[Check]:
         except MoilError as error:
             yield Check(name=f"{name} answers", ok=False, found=str(error))
             return
-        most = [f"{ceiling.cores:g} cores" if ceiling.cores else "", format_size(ceiling.memory) if ceiling.memory else ""]
-        kinds = ", ".join(sorted(scheduler.machines()))
-        yield Check(name=f"{name} answers", ok=True, found=f"at most {', '.join(filter(None, most))} a job; machines: {kinds}")
+        cores = f"{ceiling.cores:g} cores" if ceiling.cores else ""
+        memory = format_size(ceiling.memory) if ceiling.memory else ""
+        most, kinds = ", ".join(filter(None, (cores, memory))), ", ".join(sorted(scheduler.machines()))
+        yield Check(name=f"{name} answers", ok=True, found=f"at most {most} a job; machines: {kinds}")
         try:
             yield from _from_a_worker(scheduler, engine)
         finally:
@@ -219,23 +220,24 @@ def _no_answer(seen: Seen, folder: Path) -> Check:
         name="the job store is seen from a worker",
         ok=False,
         found=said or f"nothing came back from {seen.host or 'the machine'} ({seen.reason or 'the job ended'})",
-        cure=f"put the job store on a file system that all machines share, at the same path; {folder.parent} seems to be none",
+        cure=f"put the job store on a file system that all machines share, at the same path, not in {folder.parent}",
     )
 
 
 def _of_facts(facts: dict[str, Any], token: str, config: dict[str, Any]) -> Iterator[Check]:
     host, version = facts["host"], ".".join(map(str, config["python"]))
+    wrong = facts["store"] or ("" if facts["token"] == token else facts["token"].removeprefix("! "))
     yield Check(
         name="the job store is seen from a worker",
-        ok=facts["token"] == token and not facts["store"],
-        found=f"{host} {'reads and writes it' if facts['token'] == token and not facts['store'] else facts['store'] or facts['token']}",
+        ok=not wrong,
+        found=f"{host} {f'cannot use it: {wrong}' if wrong else 'reads and writes it'}",
         cure="put it on a file system that all machines share, at the same path, where you may write",
     )
     yield Check(
         name="Python on a worker",
         ok=bool(facts["right_python"]),
         found=f"{host} has {facts['right_python'] or facts['executable']} ({facts['python']})",
-        cure=f"install Python {version} on the workers, name one with --worker-python, or run the leader under another Python",
+        cure=f"install Python {version} on the workers, or name one with --worker-python",
     )
     kind, free = facts["cache_kind"], facts["cache_free"]
     network = kind in workdir.NETWORK

@@ -52,7 +52,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 def choose(asked: str, environ: Mapping[str, str]) -> Path:
     """The directory of the cache on this machine: what was asked for, else where the machine keeps temporary things."""
     base = asked or environ.get("SLURM_TMPDIR") or environ.get("TMPDIR")
-    return Path(base, "moil-cache") if base else Path(f"/var/tmp/moil-{os.getuid()}")
+    return Path(base, "moil-cache") if base else Path(f"/var/tmp/moil-{os.getuid()}")  # noqa: S108 - it is checked to be the user's own
 
 
 @dataclass(slots=True)

@@ -45,6 +45,7 @@ class Installed:
         self._found = found
         self._prefix = prefix
         self._base_prefix = base_prefix
+        self._imports: dict[str, tuple[Distribution, ...]] = {}
 
     @staticmethod
     def scan(path: Sequence[str], *, prefix: str = sys.prefix, base_prefix: str = sys.base_prefix) -> Installed:
@@ -73,9 +74,10 @@ class Installed:
 
     def of_import(self, top: str) -> tuple[Distribution, ...]:
         """The distributions that provide a top-level import name, those that are installed in place included."""
-        known = self._by_top.get(top, ())
-        linked = (one.distribution for one in self.editables() if _provides(one, top))
-        return tuple(dict.fromkeys((*known, *linked)))
+        if top not in self._imports:
+            linked = (one.distribution for one in self.editables() if _provides(one, top))
+            self._imports[top] = tuple(dict.fromkeys((*self._by_top.get(top, ()), *linked)))
+        return self._imports[top]
 
     def owner(self, file: str) -> Distribution | None:
         """Whose a file is: whoever's RECORD lists it, or has the package that it lies in; None if it is nobody's."""

@@ -20,6 +20,10 @@ import sys
 import tempfile
 import zipfile
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 NO_PYTHON, WRONG_PYTHON, NO_STORE, NO_CACHE, DAMAGED = 90, 91, 92, 93, 94
 """Exit statuses: no Python at all (said by the script around this), not the right one, the job store is not to be seen,
 the cache cannot be used, the engine's archive is not what it should be."""
@@ -30,30 +34,27 @@ HANDED_OVER = "MOIL_HANDED_OVER"
 class Trouble(Exception):
     """The worker cannot start here; the message is for the user."""
 
-    def __init__(self, status, message):
-        # type: (int, str) -> None
+    def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
 
 
-def launch(config, script):
-    # type: (dict, str) -> None
+def launch(config: dict[str, Any], script: str) -> None:
     """Become the engine's worker; `script` is the file that this runs from. Ends the process if that is not possible."""
     try:
         find_python(config, script)
         engine = fetch_engine(config)
     except Trouble as trouble:
-        sys.stderr.write("moil: on {}: {}\n".format(os.uname().nodename, trouble))
+        sys.stderr.write(f"moil: on {os.uname().nodename}: {trouble}\n")
         sys.stderr.flush()
         os._exit(trouble.status)
     sys.path.insert(0, engine)
-    from moil.remote import main  # noqa: PLC0415 - only now is there an engine to import
+    from moil.remote import main
 
     main(config)
 
 
-def find_python(config, script):
-    # type: (dict, str) -> None
+def find_python(config: dict[str, Any], script: str) -> None:
     """Go on in a Python of the wanted minor version: this one, or another that this machine has."""
     wanted = tuple(config["python"])
     here = "{}.{}".format(*sys.version_info[:2])
@@ -69,41 +70,38 @@ def find_python(config, script):
         return
     raise Trouble(
         WRONG_PYTHON,
-        "there is Python {} ({}) and no {}, which this run needs because the leader runs it; install it on the workers, "
-        "name one with --worker-python, or run the leader under Python {}".format(here, sys.executable, name, here),
+        f"there is Python {here} ({sys.executable}) and no {name}, which this run needs because the leader runs it; install "
+        f"it on the workers, name one with --worker-python, or run the leader under Python {here}",
     )
 
 
-def _is_right(candidate, wanted):
-    # type: (str, tuple) -> bool
+def _is_right(candidate: str, wanted: tuple[int, ...]) -> bool:
     """Whether it is a Python of that version, and not a shim that only says there is none."""
     code = "import sys; print('%d.%d' % sys.version_info[:2])"
     try:
-        told = subprocess.run([candidate, "-I", "-S", "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        told = subprocess.run(
+            [candidate, "-I", "-S", "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False
+        )
     except OSError:
         return False
     return told.stdout.decode(errors="replace").strip() == "{}.{}".format(*wanted)
 
 
-def _asked_for_another(config):
-    # type: (dict) -> bool
+def _asked_for_another(config: dict[str, Any]) -> bool:
     asked = config.get("worker_python") or ""
     return bool(asked) and not os.environ.get(HANDED_OVER) and os.path.realpath(asked) != os.path.realpath(sys.executable)
 
 
-def _candidates(config, name):
-    # type: (dict, str) -> list
+def _candidates(config: dict[str, Any], name: str) -> list[str]:
     asked = config.get("worker_python") or ""
     if asked:
-        found = shutil.which(asked)
-        return [found] if found else []
-    places = os.environ.get("PATH", os.defpath).split(os.pathsep) + ["/usr/local/bin", "/usr/bin", "/opt/python/bin"]
+        return [one for one in (shutil.which(asked),) if one]
+    places = [*os.environ.get("PATH", os.defpath).split(os.pathsep), "/usr/local/bin", "/usr/bin", "/opt/python/bin"]
     found = [os.path.join(place, name) for place in places if place]
     return [one for one in dict.fromkeys(found) if os.access(one, os.X_OK)]
 
 
-def fetch_engine(config):
-    # type: (dict) -> str
+def fetch_engine(config: dict[str, Any]) -> str:
     """The directory of the engine in this machine's cache; fetched unless it is there."""
     digest = config["engine"]["digest"]
     home = cache_home(config)
@@ -117,18 +115,17 @@ def fetch_engine(config):
         except OSError as error:
             raise Trouble(
                 NO_CACHE,
-                "the worker's cache {} cannot be written: {}; free some space there, or choose another with "
-                "--worker-cache".format(home, error.strerror),
-            )
+                f"the worker's cache {home} cannot be written: {error.strerror}; free some space there, or choose another "
+                "with --worker-cache",
+            ) from error
     return place
 
 
-def cache_home(config):
-    # type: (dict) -> str
+def cache_home(config: dict[str, Any]) -> str:
     """The worker's cache, which must be the user's own; as `moil.deployment.cache.choose`."""
     asked = config.get("worker_cache") or ""
     base = asked or os.environ.get("SLURM_TMPDIR") or os.environ.get("TMPDIR")
-    home = os.path.join(base, "moil-cache") if base else "/var/tmp/moil-{}".format(os.getuid())
+    home = os.path.join(base, "moil-cache") if base else f"/var/tmp/moil-{os.getuid()}"
     try:
         os.makedirs(os.path.dirname(home), exist_ok=True)
         try:
@@ -138,7 +135,7 @@ def cache_home(config):
         found = os.lstat(home)
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
             raise Trouble(
-                NO_CACHE, "the worker's cache {} belongs to somebody else; choose another with --worker-cache".format(home)
+                NO_CACHE, f"the worker's cache {home} belongs to somebody else; choose another with --worker-cache"
             )
         os.chmod(home, 0o700)
         for part in ("engine", "tmp"):
@@ -146,13 +143,12 @@ def cache_home(config):
     except OSError as error:
         raise Trouble(
             NO_CACHE,
-            "the worker's cache {} cannot be used: {}; choose another with --worker-cache".format(home, error.strerror),
+            f"the worker's cache {home} cannot be used: {error.strerror}; choose another with --worker-cache",
         )
     return home
 
 
-def _read(config):
-    # type: (dict) -> bytes
+def _read(config: dict[str, Any]) -> bytes:
     where = config["engine"]["path"]
     try:
         with open(where, "rb") as file:
@@ -165,8 +161,7 @@ def _read(config):
         )
 
 
-def _unpack(data, home, place):
-    # type: (bytes, str, str) -> None
+def _unpack(data: bytes, home: str, place: str) -> None:
     staged = tempfile.mkdtemp(prefix="engine-", dir=os.path.join(home, "tmp"))
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -179,4 +174,4 @@ def _unpack(data, home, place):
 
 
 if __name__ == "__main__":
-    launch(json.loads(CONFIG), os.path.abspath(__file__))  # type: ignore[name-defined]  # noqa: F821 - put before this text
+    launch(json.loads(CONFIG), os.path.abspath(__file__))  # type: ignore[name-defined]  # noqa: F821

@@ -82,7 +82,7 @@ def _view(deployment: Deployment, store: JobStore, cache: Cache, engine: str) ->
 
 
 def base_python() -> str:
-    """This interpreter, as it is outside any virtual environment."""
+    """The interpreter that runs this, as it is outside any virtual environment."""
     found: str = getattr(sys, "_base_executable", "") or sys.executable
     return os.path.realpath(found)
 
@@ -121,7 +121,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 def variables(
     pin: Pin, environ: Mapping[str, str], *, path: tuple[str, ...], programs: str = "", prefix: str = ""
 ) -> dict[str, str]:
-    """This machine's own variables, those of the pin, and those that make the program's code be found."""
+    """The machine's own variables, those of the pin, and those that make the program's code be found."""
     kept = {name: value for name, value in environ.items() if not name.startswith(("PYTHON", "MOIL_"))}
     found = {**kept, **pin.variables, "PYTHONPATH": os.pathsep.join(path)}
     if programs:

@@ -14,11 +14,14 @@ import subprocess
 import sys
 import tempfile
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 MARK = "moil-probe:"
 
 
-def look(config):
-    # type: (dict) -> dict
+def look(config: dict[str, Any]) -> dict[str, Any]:
     """Facts about this machine."""
     wanted = "python{}.{}".format(*config["python"])
     cache = config.get("worker_cache") or os.environ.get("SLURM_TMPDIR") or os.environ.get("TMPDIR") or "/var/tmp"
@@ -37,14 +40,15 @@ def look(config):
     }
 
 
-def _right_python(config, name):
-    # type: (dict, str) -> str
+def _right_python(config: dict[str, Any], name: str) -> str:
     asked = config.get("worker_python")
     for candidate in [asked] if asked else [sys.executable, name]:
         found = shutil.which(candidate) or ""
         code = "import sys; print('%d.%d' % sys.version_info[:2])"
         try:
-            told = subprocess.run([found, "-I", "-S", "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            told = subprocess.run(
+                [found, "-I", "-S", "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False
+            )
         except OSError:
             continue
         if told.stdout.decode(errors="replace").strip() == "{}.{}".format(*config["python"]):
@@ -52,17 +56,15 @@ def _right_python(config, name):
     return ""
 
 
-def _read(path):
-    # type: (str) -> str
+def _read(path: str) -> str:
     try:
         with open(path) as file:
             return file.read()
     except OSError as error:
-        return "! {}".format(error.strerror)
+        return f"! {error.strerror}"
 
 
-def _can_write(folder):
-    # type: (str) -> str
+def _can_write(folder: str) -> str:
     """Nothing, or why not."""
     try:
         with tempfile.TemporaryFile(dir=folder):
@@ -71,16 +73,14 @@ def _can_write(folder):
         return error.strerror or str(error)
 
 
-def _free(folder):
-    # type: (str) -> int
+def _free(folder: str) -> int:
     try:
         return shutil.disk_usage(folder).free
     except OSError:
         return 0
 
 
-def _file_system(folder):
-    # type: (str) -> str
+def _file_system(folder: str) -> str:
     best, kind, real = "", "", os.path.realpath(folder)
     try:
         with open("/proc/mounts") as mounts:
@@ -94,4 +94,4 @@ def _file_system(folder):
 
 
 if __name__ == "__main__":
-    print(MARK + json.dumps(look(json.loads(CONFIG))))  # type: ignore[name-defined]  # noqa: F821, T201 - put before this text
+    print(MARK + json.dumps(look(json.loads(CONFIG))))  # type: ignore[name-defined]  # noqa: F821, T201

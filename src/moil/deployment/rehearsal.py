@@ -52,7 +52,7 @@ def heard(output: str) -> Finding | None:
 def rehearse(load: Callable[[], None], words: Mapping[str, Any]) -> None:
     """Import the program, and unpickle the call in `words`. Tells what went wrong, and ends the process."""
     guard = _Guard(words["forbidden"])
-    sys.meta_path.insert(0, guard)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, guard)
     try:
         load()
         for name in words["modules"]:

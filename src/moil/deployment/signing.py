@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from contextlib import suppress
 
 from moil.errors import DamagedError, KeyExists, NoSuchKey
 from moil.ports.job_store import JobStore
@@ -20,10 +21,8 @@ _MAC = hashlib.sha256().digest_size
 
 def make_key(store: JobStore) -> bytes:
     """The run's key; made if there is none."""
-    try:
+    with suppress(KeyExists):
         store.put(KEY, secrets.token_bytes(32), if_absent=True)
-    except KeyExists:
-        pass
     return read_key(store)
 
 

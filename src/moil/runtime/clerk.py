@@ -367,7 +367,7 @@ class Reader:
                 self._hurried = False
 
     def _look(self) -> bool:
-        letters = []
+        letters: list[tuple[str, Letter]] = []
         for kind in ("up", "outcomes"):
             for token in self._site.mailbox.posted(kind):
                 if (kind, token) not in self._told:

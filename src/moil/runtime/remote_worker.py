@@ -51,7 +51,7 @@ class RemoteWorker:
         for lock in self._house.work.glob("*.lock"):
             self._sweep(lock)
 
-    def _on_terminate(self, number: int, frame: object) -> None:
+    def _on_terminate(self, _number: int, _frame: object) -> None:
         self._terminated = True
 
     @property

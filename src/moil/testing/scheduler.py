@@ -142,6 +142,15 @@ class SchedulerTests:
         assert {one.outcome for one in bench.wait(ids).values()} == {Outcome.cancelled}
         assert len(list(bench.shared.glob("began.*"))) < 40
 
+    def test_a_part_of_an_array_is_cancelled_in_the_queue(self, bench: SchedulerBench) -> None:
+        ids = bench.submit(FOREVER, 40)
+        bench.wait(ids[:1], Standing.running)
+        bench.scheduler.cancel(ids[20:])
+        assert {one.outcome for one in bench.wait(ids[20:]).values()} == {Outcome.cancelled}
+        assert bench.scheduler.query(ids)[ids[0]].standing is Standing.running
+        bench.scheduler.cancel(ids)
+        assert {one.outcome for one in bench.wait(ids).values()} == {Outcome.cancelled}
+
     def test_cancelling_what_is_over_is_no_error(self, bench: SchedulerBench) -> None:
         ids = bench.submit("true", 2)
         bench.wait(ids)
@@ -185,8 +194,9 @@ class SchedulerTests:
         assert bench.wait(ids)[ids[0]].exit_status == 3
 
     def test_what_no_machine_has_is_refused(self, bench: SchedulerBench) -> None:
+        most = bench.scheduler.ceiling
         for needs in (
-            Requirements(cores=100_000, memory=MIB),
+            Requirements(cores=(most.cores or 100_000) + 1, memory=MIB),
             Requirements(memory=2**60),
             Requirements(memory=MIB, accelerators=(Accelerator(model="unheard-of", count=9),)),
         ):
