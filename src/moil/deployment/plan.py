@@ -84,6 +84,8 @@ class LeftOut:
     #: The rule, in words that name the line which would change it.
     rule: str
     size: int = 0
+    #: Nobody asked for it: a broken link, a file that cannot be read.
+    is_unforeseen: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

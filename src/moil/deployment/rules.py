@@ -1,0 +1,153 @@
+"""What the user has said about what is shipped: ``.moilignore``, and `deploy-include` and `deploy-exclude`.
+
+All speak gitignore's language. A ``.moilignore`` may lie in any directory of the project, and the innermost that has an
+opinion wins; the two settings, whose patterns are relative to the directory of pyproject.toml, win over all of them, and
+of these exclude wins over include, but for a file that include calls by its very name. What is excluded here is
+excluded even if it is code: it was said to Moil, and to nobody else.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pathspec import GitIgnoreSpec
+
+from moil.deployment.tree import Tree, ancestors, inside, is_below
+
+NAME = ".moilignore"
+_WILD = re.compile(r"[*?\[\\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """An opinion on a path. `named`: it was called by its very name, so it is meant even if it looks like a secret."""
+
+    included: bool
+    rule: str
+    named: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Pattern:
+    text: str
+    spec: GitIgnoreSpec
+
+    @staticmethod
+    def of(text: str) -> _Pattern:
+        return _Pattern(text, GitIgnoreSpec.from_lines([text]))
+
+    def matches(self, path: str) -> bool:
+        return self.spec.check_file(path).include is True
+
+    def names(self, path: str) -> bool:
+        name = os.path.basename(self.text.rstrip("/"))
+        return not _WILD.search(name) and name == os.path.basename(path.rstrip("/")) and self.matches(path)
+
+    @property
+    def beginning(self) -> str:
+        """The directories (or the whole path) that it begins with, up to the first that is not written out."""
+        parts: list[str] = []
+        for part in self.text.strip("/").split("/"):
+            if _WILD.search(part):
+                break
+            parts.append(part)
+        return "/".join(parts)
+
+
+class Rules:
+    """What was said, for the files below `base` and the roots."""
+
+    def __init__(self, tree: Tree, base: str, include: Iterable[str], exclude: Iterable[str]) -> None:
+        self._tree, self._base = tree, base
+        self.include = [_Pattern.of(one) for one in include]
+        self._exclude = [_Pattern.of(one) for one in exclude]
+        self._tops = {base}
+        self._chains: dict[str, tuple[tuple[str, GitIgnoreSpec, list[str]], ...]] = {}
+
+    def begin_at(self, tops: Iterable[str]) -> None:
+        """Look for .moilignore no further up than these directories."""
+        self._tops |= {one for one in tops if not is_below(one, self._base)}
+
+    def verdict(self, path: str, *, directory: bool = False) -> Verdict | None:
+        """What was said about a path; None if nothing was."""
+        end = "/" if directory else ""
+        if self.include or self._exclude:
+            found = self._said(self._inner(path) + end)
+            if found:
+                return found
+        chain = self._chain(os.path.dirname(path))
+        return _ignored(chain, path, end) if chain else None
+
+    def _said(self, inner: str) -> Verdict | None:
+        for one in self.include:
+            if one.names(inner):
+                return Verdict(included=True, rule=f"include: {one.text}", named=True)
+        for one in self._exclude:
+            if one.matches(inner):
+                return Verdict(included=False, rule=f"deploy-exclude says {one.text!r}")
+        for one in self.include:
+            if one.matches(inner):
+                return Verdict(included=True, rule=f"include: {one.text}")
+        return None
+
+    def speaks_of(self, directory: str, *, also_above: bool = False) -> bool:
+        """Whether include names something in this directory, so that it must be looked into; or what it lies in."""
+        return any(is_below(one, directory) or (also_above and is_below(directory, one)) for one in self._beginnings())
+
+    def _beginnings(self) -> Iterator[str]:
+        for one in self.include:
+            if one.beginning:
+                yield os.path.normpath(os.path.join(self._base, one.beginning))
+
+    def places(self) -> Iterator[tuple[str, str]]:
+        """Every pattern of include, and the path below which all lies that it can match."""
+        for one in self.include:
+            is_anchored = "/" in one.text.strip("/") or not _WILD.search(one.text)
+            yield one.text, os.path.normpath(os.path.join(self._base, one.beginning if is_anchored else ""))
+
+    def matches(self, text: str, path: str) -> bool:
+        """Whether a pattern of include matches a path."""
+        inner = self._inner(path)
+        return any(one.text == text and one.matches(inner) for one in self.include)
+
+    def _inner(self, path: str) -> str:
+        return inside(self._base, path) if is_below(path, self._base) else os.path.basename(path)
+
+    def _chain(self, directory: str) -> tuple[tuple[str, GitIgnoreSpec, list[str]], ...]:
+        if directory not in self._chains:
+            above = os.path.dirname(directory)
+            outer = () if directory in self._tops or above == directory else self._chain(above)
+            self._chains[directory] = (*outer, *self._own(directory))
+        return self._chains[directory]
+
+    def _own(self, directory: str) -> Iterator[tuple[str, GitIgnoreSpec, list[str]]]:
+        if self._tree.is_file(directory, NAME):
+            try:
+                lines = Path(directory, NAME).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+            except OSError:
+                return
+            yield directory, GitIgnoreSpec.from_lines(lines), lines
+
+
+def _ignored(chain: tuple[tuple[str, GitIgnoreSpec, list[str]], ...], path: str, end: str) -> Verdict | None:
+    for directory, spec, lines in reversed(chain):
+        found = spec.check_file(inside(directory, path) + end)
+        if found.include is not None and found.index is not None:
+            line = lines[found.index].strip()
+            named = os.path.basename(line.lstrip("!").rstrip("/")) == os.path.basename(path)
+            return Verdict(included=not found.include, rule=f"{directory}/{NAME} says {line!r}", named=named)
+    return None
+
+
+def base_of(project: Path | None, start: str) -> str:
+    """The directory that patterns are relative to."""
+    return os.path.abspath(project) if project else start
+
+
+def is_in_any(path: str, places: frozenset[str]) -> bool:
+    """Whether a path is one of these places, or lies in one."""
+    return bool(places) and any(above in places for above in ancestors(path))
