@@ -44,6 +44,8 @@ from moil.ports.job_store import JobStore
 LARGEST = 20 * 1000**3
 SHARE = 0.1
 """The cache takes so many bytes, or so much of the disk, whichever is less."""
+ABANDONED = 24 * 3600.0
+"""Seconds after which what nobody has finished writing is removed."""
 REMEMBERED = 30.0
 """Seconds for which a failure is not tried again on this machine."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -84,8 +86,16 @@ class Cache:
             raise DeploymentError(
                 f"the worker's cache {home} cannot be used: {error.strerror}; choose another with --worker-cache"
             ) from error
+        self._sweep()
         self.limit = limit if limit is not None else min(LARGEST, int(space.total * SHARE))
         self._boot = boot_id()
+
+    def _sweep(self) -> None:
+        """Remove what was being written by processes that were killed."""
+        for left in (self.home / "tmp").iterdir():
+            with contextlib.suppress(OSError):
+                if time.time() - left.stat().st_ctime > ABANDONED:
+                    remove_tree(left) if left.is_dir() else left.unlink()
 
     @property
     def views(self) -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
+import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -160,6 +161,9 @@ class Clerk:
             except MoilError as error:
                 self._tell(News(fatal=error))
                 return
+            except Exception as error:  # noqa: BLE001 - a defect must end the run, not leave it waiting for ever
+                self._tell(News(fatal=_defect(error)))
+                return
             if self._closing and not self._cancels:
                 return
 
@@ -304,6 +308,14 @@ def _order(submission: Submission) -> Order:
     )
 
 
+def _defect(error: Exception) -> MoilError:
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return MoilError(
+        f"a defect of Moil's ended the run: {type(error).__name__}: {error} ({where.filename}:{where.lineno}); what is done is "
+        "kept, resume with --restart; please report it"
+    )
+
+
 class Reader:
     """Looks for letters."""
 
@@ -358,6 +370,9 @@ class Reader:
                 if now - failing_since > PATIENCE:
                     self._tell(News(fatal=error))
                     return
+            except Exception as error:  # noqa: BLE001 - a defect must end the run, not leave it waiting for ever
+                self._tell(News(fatal=_defect(error)))
+                return
             interval = QUICK if found else min(interval * 1.3, SLOW)
             with self._changed:
                 if not (self._hurried or self._closing):
