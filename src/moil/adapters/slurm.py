@@ -8,7 +8,7 @@
 
 The commands run with a time-out, in the C locale, and without those ``SLURM_…`` and ``SBATCH_…`` variables that would
 change what they mean; so a leader may itself be a job of Slurm's. What they say about a failure is in
-`moil.adapters.slurm_refusals`, what they print in `moil.adapters.slurm_answers`.
+`moil.adapters.slurm_refusals`, what they print in `moil.adapters.slurm_answers` and `moil.adapters.slurm_machines`.
 
 Members that are cancelled in the queue, while others of their array are not, are gone from squeue at once, and so is every
 trace of them where there are no accounts. So the adapter remembers what it has cancelled itself.
@@ -24,9 +24,11 @@ import shutil
 import subprocess
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from moil.adapters import slurm_answers as answers
 from moil.adapters import slurm_refusals as refusals
+from moil.adapters.slurm_machines import Partition, ceiling, largest_array, machines, partitions
 from moil.adapters.slurm_settings import SlurmSettings, extra_arguments
 from moil.adapters.slurm_submission import by_array, cancel_arguments, members, partition_of, sbatch_arguments
 from moil.core.requirements import Ceiling
@@ -71,6 +73,9 @@ class SlurmScheduler:
 
     `environ` is that of the commands, and its PATH is where they are looked for. `user` owns the jobs, by number.
     """
+
+    #: What tells a member its number, and the number of the first.
+    member = ("SLURM_ARRAY_TASK_ID", 0)
 
     def __init__(
         self,
@@ -127,7 +132,7 @@ class SlurmScheduler:
         wanted = set(ids)
         found = {row.id: answers.seen(row) for row in self._squeue(wanted) if row.id in wanted}
         if missing := wanted - found.keys():
-            found |= {one: answers.CANCELLED for one in missing & self._cancelled}
+            found |= dict.fromkeys(missing & self._cancelled, answers.CANCELLED)
             found |= self._remembered(missing) if self._accounts else {}
         return found
 
@@ -209,27 +214,27 @@ class SlurmScheduler:
             )
 
     def _look(self) -> _Cluster:
-        parts = answers.partitions(self._show("partition"))
-        plain, with_devices = (self._chosen(parts, devices) for devices in (False, True))
-        every = [*plain, *(one for one in with_devices if one not in plain)]
+        parts = partitions(self._show("partition"))
+        plain, special = (self._chosen(parts, with_devices=devices) for devices in (False, True))
+        every = [*plain, *(one for one in special if one not in plain)]
         within = {one.name for one in every}
-        have = [one for one in answers.machines(self._show("node")) if one.partitions & within]
+        have = [one for one in machines(self._show("node")) if one.partitions & within]
         have = [one for one in have if one.usable] or have
-        largest = answers.largest_array(self._show("config"))
+        largest = largest_array(self._show("config"))
         if not largest:
             raise Refused("this Slurm takes no arrays (MaxArraySize=0), and Moil needs them", whole_run=True)
         return _Cluster(
-            ceiling=answers.ceiling(have, every),
+            ceiling=ceiling(have, every),
             machines=frozenset(one.architecture for one in have if one.architecture),
             largest_array=largest,
-            longest=(_longest(plain), _longest(with_devices)),
+            longest=(_longest(plain), _longest(special)),
         )
 
     def _show(self, what: str) -> str:
         return self._ask("scontrol", "--all", "--oneliner", "show", what).out
 
-    def _chosen(self, parts: Sequence[answers.Partition], devices: bool) -> list[answers.Partition]:
-        name = partition_of(self._settings, with_devices=devices)
+    def _chosen(self, parts: Sequence[Partition], *, with_devices: bool) -> list[Partition]:
+        name = partition_of(self._settings, with_devices=with_devices)
         if name is None:
             return [one for one in parts if one.default]
         known = {one.name: one for one in parts}
@@ -278,7 +283,12 @@ def commands_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {**kept, "LC_ALL": "C"}
 
 
-def _longest(parts: Sequence[answers.Partition]) -> int | None:
+def _longest(parts: Sequence[Partition]) -> int | None:
     """The longest time limit of these partitions."""
     limits = [one.minutes for one in parts if one.minutes is not None]
     return max(limits) if limits and len(limits) == len(parts) else None
+
+
+def open_slurm(site: Any) -> SlurmScheduler:
+    """Made from a `moil.plugins.Site`."""
+    return SlurmScheduler(site.others[SlurmSettings])
