@@ -154,9 +154,9 @@ class _Discovery:
         """Every .py beside a script, imported or not."""
         if self._start.module or main.archive or main.inner or main.sweep is Sweep.imported:
             return
-        for one in self._walker.files_in("", main.origin).found:
-            if one.entry.name.endswith(".py"):
-                follower.add(Place(main, one.path), f"beside {self._start.shown}")
+        for name in self._tree.listing(main.origin):
+            if name.endswith(".py") and self._tree.is_file(main.origin, name):
+                follower.add(Place(main, name), f"beside {self._start.shown}")
 
     def _copied(self, follower: Follower) -> None:
         """In a virtual environment, what was copied into it is part of it."""

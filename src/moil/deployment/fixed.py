@@ -5,8 +5,9 @@ The lists are of names, and of the marks by which a directory says what it is.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from fnmatch import fnmatchcase
+from fnmatch import translate
 
 _DIRECTORIES = {
     **dict.fromkeys((".git", ".hg", ".svn", ".bzr", ".jj", "CVS"), "the files of version control"),
@@ -33,6 +34,13 @@ _SECRETS = (
 _EXAMPLES = ("*.example", "*.sample", "*.template", "*.dist", "*.pub")
 
 
+def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(map(translate, patterns)))
+
+
+_IS_LEFT, _IS_SECRET, _IS_EXAMPLE = map(_any_of, (_FILES, _SECRETS, _EXAMPLES))
+
+
 def directory_rule(name: str, listing: Iterable[str]) -> str:
     """Why a directory is never shipped, from its name and what is in it; "" if it may be."""
     if name in _DIRECTORIES:
@@ -50,14 +58,10 @@ def file_rule(name: str) -> str:
     """Why a file that is not code is never shipped, from its name; "" if it may be."""
     if name.endswith((".egg-info", ".egg-link")):
         return "it is what a build has left"
-    return "it is what tools leave behind" if any(fnmatchcase(name, one) for one in _FILES) else ""
+    return "it is what tools leave behind" if _IS_LEFT.match(name) else ""
 
 
 def is_secret(name: str) -> bool:
     """Whether a name looks like that of a secret. Examples and public keys are none."""
     lower = name.lower()
-    return _is_any(lower, _SECRETS) and not _is_any(lower, _EXAMPLES)
-
-
-def _is_any(name: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatchcase(name, one) for one in patterns)
+    return bool(_IS_SECRET.match(lower)) and not _IS_EXAMPLE.match(lower)

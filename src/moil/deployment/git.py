@@ -11,6 +11,8 @@ import os
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 
+from moil.deployment.tree import inside, is_below
+
 PATIENCE = 20.0
 """Seconds that git may take for one answer."""
 _NOT_A_WORK_TREE = 128
@@ -27,7 +29,7 @@ class Git:
         """Those of the paths in a directory that are ignored, each with the rule. A directory's path may end in a slash."""
         if not paths or directory in self._silent:
             return {}
-        relative = {os.path.relpath(one, directory) + ("/" if one.endswith("/") else ""): one for one in paths}
+        relative = {inside(directory, one) if is_below(one, directory) else one: one for one in paths}
         answer = self._ask(directory, relative)
         found = {}
         for source, line, pattern, path in _fours(answer):

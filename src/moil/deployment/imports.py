@@ -23,6 +23,7 @@ _STATEMENT = re.compile(
     rf"|\b(?:import_module|__import__)\s*\(\s*[rRuUbB]?(?P<quote>['\"])(?P<called>[\w.]+)(?P=quote)",
     re.MULTILINE,
 )
+_BEGINNING = re.compile(r"(?:^|[;:])[ \t\f]*(?:from|import)\b|import_module|__import__", re.MULTILINE)
 _COMMENT = re.compile(r"#[^\n]*")
 _NAME = re.compile(r"\w+(?:\.\w+)*")
 _BLANKS = re.compile(r"[\s\\]+")
@@ -47,11 +48,33 @@ def scan(source: bytes) -> list[Import] | None:
         return None
     found: list[Import] = []
     line, before = 1, 0
-    for match in _STATEMENT.finditer(text):
+    for match in _matches(text):
         line += text.count("\n", before, match.start())
         before = match.start()
         found += _imports(match, line)
     return found
+
+
+def _matches(text: str) -> Iterator[re.Match[str]]:
+    """All matches of `_STATEMENT`, tried only where the word stands that each of them has."""
+    position = 0
+    while (word := text.find("import", position)) >= 0:
+        start, end = max(_logical_line(text, word), position), text.find("\n", word)
+        end = len(text) if end < 0 else end
+        match = _STATEMENT.search(text, start) if _BEGINNING.search(text, start, end) else None
+        if match is None:
+            position = end
+        else:
+            yield match
+            position = match.end()
+
+
+def _logical_line(text: str, position: int) -> int:
+    """Where the line begins that a position lies in, with the lines that it continues."""
+    start = text.rfind("\n", 0, position) + 1
+    while start > 1 and text[start - 2] == "\\":
+        start = text.rfind("\n", 0, start - 1) + 1
+    return start
 
 
 def _text(source: bytes) -> str | None:

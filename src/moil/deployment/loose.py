@@ -60,7 +60,7 @@ class Beside:
         rest = [one for one in kept if not _is_meant(one) and not one.entry.name.endswith(".py")]
         if len(rest) > loose.room_for:
             place = self.root.at_home(walk.top) + "/"
-            rule = f"the {len(rest)} files of data right in it are too many; {self._cure('FILE')}"
+            rule = f"the {len(rest)} files of data right in it are too many; name those that are needed in deploy-include"
             loose.left_out.append(LeftOut(path=place, rule=rule))
             return
         for size, one in sorted(self._small(rest, loose), key=lambda pair: (pair[0], pair[1].path)):

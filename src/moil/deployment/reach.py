@@ -114,9 +114,9 @@ class Follower:
         if place in self.reached.spaces or sweep_of(directory, self._means.home) is not Sweep.all:
             return
         self.reached.spaces[place] = reason
-        for one in self._means.walker.files_in(place.path, directory).found:
-            if one.entry.name.endswith(".py"):
-                self.add(Place(place.root, one.path), reason)
+        for name in self._means.tree.listing(directory):
+            if name.endswith(".py") and self._means.tree.is_file(directory, name):
+                self.add(Place(place.root, f"{place.path}/{name}"), reason)
 
     def _add_archive(self, root: Root, reason: str) -> None:
         if root in self.reached.archives:

@@ -87,12 +87,6 @@ class Walker:
             level = prune(below)
         return walk
 
-    def files_in(self, path: str, origin: str) -> Walk:
-        """The files of a directory, without those below."""
-        walk = Walk(path)
-        self._enter(Directory(path, origin, (self._tree.real(origin),)), walk)
-        return walk
-
     def directories_in(self, path: str, origin: str, walk: Walk) -> list[Directory]:
         """The directories of a directory that may be walked; what may not is added to `walk`."""
         return self._enter(Directory(path, origin, (self._tree.real(origin),)), walk)
