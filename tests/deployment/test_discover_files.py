@@ -115,11 +115,11 @@ def test_examples_of_secrets_and_code_are_none():
 
 
 def test_small_data_beside_the_script_is_shipped_and_large_is_named(tmp_path):
-    lay(tmp_path, {"main.py": "", "config.yaml": "x", "conf/deep/a.toml": "x", "scripts/run.sh": "x", "big.bin": b"x" * 1_000_001})
-    lay(tmp_path, {"conf/big.bin": b"x" * 1_000_001})
+    lay(tmp_path, {"main.py": "", "config.yaml": "x", "conf/deep/a.toml": "x", "scripts/run.sh": "x", "big.bin": b"x" * (1 << 20) + b"x"})
+    lay(tmp_path, {"conf/big.bin": b"x" * (1 << 20) + b"x"})
     plan = plan_of(script=tmp_path / "main.py")
     assert shipped(plan) == {"main.py", "config.yaml", "conf/deep/a.toml", "scripts/run.sh"}
-    assert rules(plan, tmp_path)["conf/big.bin"] == "it has 1.0 MB, more than 1.0 MB; deploy-include = ['conf/big.bin'] ships it"
+    assert rules(plan, tmp_path)["conf/big.bin"] == "it has 1.0 MiB, more than 1 MiB; deploy-include = ['conf/big.bin'] ships it"
     assert "big.bin" in shipped(plan_of(script=tmp_path / "main.py", include=("big.bin",)))
 
 
@@ -152,7 +152,7 @@ def _with_room(room, room_for):
 
 def test_links_that_stay_inside_stay_links_and_others_stand_for_what_is_behind(tmp_path):
     lay(tmp_path, PKG)
-    lay(tmp_path, {"pkg/real/x.txt": "x", "away/code.py": "import far", "away/d/y.txt": "y", "away/big.bin": b"x" * 1_000_001, "away/s.txt": "", "far.py": ""})
+    lay(tmp_path, {"pkg/real/x.txt": "x", "away/code.py": "import far", "away/d/y.txt": "y", "away/big.bin": b"x" * (1 << 20) + b"x", "away/s.txt": "", "far.py": ""})
     for name, target in (("pkg/alias", "real"), ("pkg/sub.txt", f"{tmp_path}/pkg/real/x.txt"), ("pkg/code.py", "../away/code.py"), ("pkg/d", "../away/d")):
         (tmp_path / name).symlink_to(target)
     for name, target in (("pkg/big.bin", "../away/big.bin"), ("pkg/s.txt", "../away/s.txt"), ("pkg/broken", "nowhere"), ("pkg/up", ".."), ("pkg/loop", "loop")):
@@ -225,7 +225,7 @@ def test_much_is_remarked_and_far_too_much_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(limits, "LARGE_FILE", 2000)
     monkeypatch.setattr(limits, "LARGE", 2500)
     told = plan_of(script=tmp_path / "main.py").remarks
-    assert "pkg/weights.bin has 3.0 kB and is shipped (package data of pkg); deploy-exclude = ['pkg/weights.bin'] leaves it out" in told
+    assert "pkg/weights.bin has 2.9 KiB and is shipped (package data of pkg); deploy-exclude = ['pkg/weights.bin'] leaves it out" in told
     assert len(told) == 2
     monkeypatch.setattr(limits, "MOST", 2900)
     with pytest.raises(UsageError, match=r"(?s)leave some out.*pkg/weights.bin: deploy-exclude = \['pkg/weights.bin'\]"):

@@ -11,22 +11,15 @@ import posixpath
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from moil.core.requirements import format_size
 from moil.deployment import listing
 from moil.deployment.git import Git
 from moil.deployment.plan import LeftOut, Source
 from moil.deployment.tree import Tree, ancestors, is_below
 from moil.deployment.walk import Directory, Found, Walk
 
-SMALL = 1_000_000
+SMALL = 1 << 20
 """What lies behind a link that leads out, or beside the script, is shipped up to this size."""
-
-
-def words_of(size: int) -> str:
-    """A size for people."""
-    for unit, least in (("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000)):
-        if size >= least:
-            return f"{size / least:.1f} {unit}"
-    return f"{size} bytes"
 
 
 class Ignored:
@@ -97,7 +90,7 @@ def looked_at(found: Found, reason: str) -> Source | LeftOut:
     size = status.st_size
     named = found.verdict is not None and found.verdict.included
     if found.followed and size > SMALL and not found.is_code and not named:
-        rule = f"it lies behind a link that leads out, and has {words_of(size)}; name it in deploy-include to ship it"
+        rule = f"it lies behind a link that leads out, and has {format_size(size)}; name it in deploy-include to ship it"
         return LeftOut(path=found.entry.path, rule=rule, size=size)
     kind = listing.EXECUTABLE if status.st_mode & 0o100 else listing.FILE
     return Source(path=found.path, origin=found.entry.path, kind=kind, size=size, reason=reason)

@@ -1,4 +1,4 @@
-"""How much is too much, of the user's own files: remarks from 10 MB a file and 100 MB in all, an error from 1 GB.
+"""How much is too much, of the user's own files: remarks from 10 MiB a file and 100 MiB in all, an error from 1 GiB.
 
 Installed distributions are not counted: a large library is large, and is sent once.
 """
@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from moil.deployment.gather import words_of
+from moil.core.requirements import format_size
 from moil.deployment.plan import PlannedUnit, Source, UnitKind
 from moil.errors import UsageError
 
-LARGE_FILE = 10_000_000
-LARGE = 100_000_000
-MOST = 1_000_000_000
+LARGE_FILE = 10 << 20
+LARGE = 100 << 20
+MOST = 1 << 30
 _NAMED = 10
 
 
@@ -26,16 +26,17 @@ def check(units: Iterable[PlannedUnit], shown: Callable[[str], str]) -> Iterator
         raise UsageError(_far_too_much(size, largest, shown))
     for one in largest:
         if one.size > LARGE_FILE:
-            yield f"{one.path} has {words_of(one.size)} and is shipped ({one.reason}); {_cure(one, shown)} leaves it out"
+            why = f"and is shipped ({one.reason})"
+            yield f"{one.path} has {format_size(one.size)} {why}; {_cure(one, shown)} leaves it out"
     if size > LARGE:
-        names = ", ".join(f"{one.path} ({words_of(one.size)})" for one in largest[:3])
-        yield f"the program has {words_of(size)}; its largest files are {names}"
+        names = ", ".join(f"{one.path} ({format_size(one.size)})" for one in largest[:3])
+        yield f"the program has {format_size(size)}; its largest files are {names}"
 
 
 def _far_too_much(size: int, largest: Iterable[Source], shown: Callable[[str], str]) -> str:
-    lines = [f"  {words_of(one.size):>9}  {one.path}: {_cure(one, shown)}" for one in largest]
+    lines = [f"  {format_size(one.size):>9}  {one.path}: {_cure(one, shown)}" for one in largest]
     return (
-        f"the program's own files are {words_of(size)}, and no more than {words_of(MOST)} are shipped; leave some out, in "
+        f"the program's own files are {format_size(size)}, and no more than {format_size(MOST)} are shipped; leave some out, in "
         "[tool.moil] of pyproject.toml or by .moilignore, and let jobs read large data as files. The largest are:\n"
         + "\n".join(lines)
     )

@@ -1,6 +1,6 @@
 """The files beside a script: what is small enough, and belongs to the program rather than to its work.
 
-A file is small up to 1 MB, and all of them together up to 10 MB: first the files right beside the script, the smallest
+A file is small up to 1 MiB, and all of them together up to 10 MiB: first the files right beside the script, the smallest
 first, then the directories there, each whole or not at all. What is too much is named, with the line that ships it. A
 directory of data is not looked through to its end: once it is clear that it is too much, the rest does not matter.
 """
@@ -11,13 +11,14 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from moil.deployment.gather import SMALL, Ignored, after_git, looked_at, unignored, words_of
+from moil.core.requirements import format_size
+from moil.deployment.gather import SMALL, Ignored, after_git, looked_at, unignored
 from moil.deployment.plan import LeftOut, Source
 from moil.deployment.roots import Root
 from moil.deployment.tree import Tree
 from moil.deployment.walk import Directory, Found, Walk, Walker
 
-MOST = 10_000_000
+MOST = 10 << 20
 MOST_FILES = 5_000
 
 
@@ -76,7 +77,7 @@ class Beside:
         for one in founds:
             made = looked_at(one, "")
             if isinstance(made, Source) and made.size > SMALL:
-                rule = f"it has {words_of(made.size)}, more than {words_of(SMALL)}; {self._cure(one.entry.path)}"
+                rule = f"it has {format_size(made.size)}, more than {format_size(SMALL)}; {self._cure(one.entry.path)}"
                 loose.left_out.append(LeftOut(path=one.entry.path, rule=rule, size=made.size))
             elif isinstance(made, Source):
                 small.append((made.size, one))
@@ -124,7 +125,7 @@ class Beside:
         loose.directories += [one for one in group.directories if not self.tree.listing(one.origin)]
 
     def _too_much(self, place: str) -> str:
-        return f"with it, the data beside the program would be more than {words_of(MOST)}; {self._cure(place)}"
+        return f"with it, the data beside the program would be more than {format_size(MOST)}; {self._cure(place)}"
 
     def _cure(self, place: str) -> str:
         return f"deploy-include = [{self.shown(place)!r}] ships it"
