@@ -27,7 +27,7 @@ from moil.ports.job_store import JobStore
 from moil.runtime import entry
 from moil.runtime.mailbox import Letter, Mailbox, Order
 from moil.runtime.remote_worker import RemoteWorker
-from moil.runtime.supervisor import House
+from moil.runtime.slot import House
 
 _BOOT = "import sys; from moil.remote import attend; attend(sys.argv.pop())"
 _ENGINE = str(Path(__file__).parent.parent)

@@ -4,9 +4,9 @@ r"""Batch system ``local``: this machine, by way of warm processes and a fork fo
        \________ supervisor, supervisor, …  (forks of the zygote, one for each attempt that runs at the same time)
                         \____ the job (a fork of the supervisor)
 
-The leader talks to each supervisor over a socket of its own (`moil.runtime.supervisor` has the protocol); the reactor
-calls back when one of them has something to say, so nothing here ever polls. Attempts are started in the order they
-came in; one that does not fit lets later ones pass, but only so often (`PATIENCE`), so that wide jobs get their turn.
+The leader talks to each supervisor over sockets of its own (`moil.adapters.slots`); the reactor calls back when one of
+them has something to say, so nothing here ever polls. Attempts are started in the order they came in; one that does not
+fit lets later ones pass, but only so often (`PATIENCE`), so that wide jobs get their turn.
 
 Services hold their cores while they wait for their clients, and clients need cores to run: on a small machine that would
 be a deadlock. So while nothing but services runs, the next attempt may share their cores. What cannot be shared
@@ -22,26 +22,33 @@ import socket
 import subprocess
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from moil.adapters.machine import Grant, Machine, device_variables, measure
+from moil.adapters.slots import Slot
 from moil.core import wire
 from moil.core.records import Failure, Outcome, Usage
 from moil.core.requirements import Ceiling, format_size, parse_cores, parse_size
 from moil.errors import UsageError
 from moil.ports.batch_system import ExternalId, Phase, Report, Submission
 from moil.ports.reactor import Reactor
+from moil.runtime import messages
+from moil.runtime.messages import Message
 
 PATIENCE = 200
-SPILL = 64 * 1024
-"""Bytes up to which a task record goes through the socket; a larger one goes through a file, so that no send blocks."""
 LOOK_AHEAD = 64
 QUIET = 3
 """Polls without news after which what looks like a deadlock is one: the leader has acted on all it knew."""
 MOST_STARTS = 2
 CLOSING = 10.0
+QUICKEST = {"job": 0.002, "worker": 0.0003}
+"""Seconds that an attempt takes at least, by isolation."""
+WORTH_MOVING = 0.002
+"""Seconds of work that are worth moving from one slot to another."""
+TOGETHER = 64
+"""Messages of one slot that are read before others have their turn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,17 +59,6 @@ class Launch:
     env: Mapping[str, str]
     header: Mapping[str, Any]
     work: Path
-
-
-@dataclass(slots=True)
-class _Slot:
-    """One supervisor, as the leader sees it."""
-
-    channel: socket.socket
-    frames: wire.FrameReader = field(default_factory=wire.FrameReader)
-    submission: Submission | None = None
-    grant: Grant | None = None
-    returned: bool = False
 
 
 class LocalBatchSystem:
@@ -79,10 +75,14 @@ class LocalBatchSystem:
         self._services = 0
         self._stopping: set[ExternalId] = set()
         self._quiet_polls = 0
-        self._slots: dict[ExternalId, _Slot] = {}
-        self._idle: list[_Slot] = []
+        self._made = 0
+        #: Slots that have something to do, by number; where each attempt is.
+        self._busy: dict[int, Slot] = {}
+        self._where: dict[ExternalId, Slot] = {}
+        self._idle: list[Slot] = []
         self._known: set[ExternalId] = set()
         self._reports: list[Report] = []
+        self._buffer = memoryview(bytearray(messages.PACKET))
         self._zygote = _Zygote(reactor, launch)
 
     @property
@@ -92,8 +92,8 @@ class LocalBatchSystem:
 
     @property
     def window(self) -> int:
-        """Enough to look past a job that does not fit."""
-        return 128
+        """Enough to look past a job that does not fit, and to send ahead."""
+        return 64 + 32 * int(self._machine.ceiling.cores or 1)
 
     def submit(self, submissions: Sequence[Submission]) -> Sequence[ExternalId]:
         """Queue the attempts; they start as soon as there is room."""
@@ -109,7 +109,7 @@ class LocalBatchSystem:
         if self._quiet_polls >= QUIET:
             self._break_deadlock()
         reports, self._reports = self._reports, []
-        unknown = [one for one in ids if one not in self._known]
+        unknown = () if self._known.issuperset(ids) else [one for one in ids if one not in self._known]
         if unknown:
             told = {one.id for one in reports}
             gone = Failure(error="the machine's leader went away while the attempt ran", host=self._host)
@@ -119,23 +119,29 @@ class LocalBatchSystem:
 
     def cancel(self, ids: Collection[ExternalId]) -> None:
         """End the attempts, queued or running."""
-        queued = {one.token for one in self._queue} & set(ids)
-        if queued:
-            self._queue = deque(one for one in self._queue if one.token not in queued)
-            for token in queued:
-                self._ended(token, Outcome.cancelled, Failure(error="cancelled before it started", host=self._host))
-        self._tell(wire.KILL, set(ids) - queued)
+        gone = set(ids)
+        if not gone:
+            return
+        for slot in {id(slot): slot for one in gone if (slot := self._where.get(one))}.values():
+            self._take_back(slot)
+        queued = [one.token for one in self._queue if one.token in gone]
+        self._queue = deque(one for one in self._queue if one.token not in gone)
+        for token in queued:
+            self._ended(token, Outcome.cancelled, Failure(error="cancelled before it started", host=self._host))
+        self._tell(messages.KILL, gone.difference(queued))
+        self._start_what_fits()
 
     def stop(self, ids: Collection[ExternalId]) -> None:
         """Let services go on to their end."""
-        self._stopping.update(token for token in ids if token in self._slots)
-        self._tell(wire.STOP, ids)
+        self._stopping.update(token for token in ids if token in self._where)
+        self._tell(messages.STOP, ids)
 
     def close(self) -> None:
         """End all that runs. Supervisors end when their socket closes, and everything of theirs before that."""
-        for slot in [*self._slots.values(), *self._idle]:
+        for slot in [*self._busy.values(), *self._idle]:
             self._hang_up(slot)
-        self._slots.clear()
+            slot.close()
+        self._busy.clear()
         self._idle.clear()
         self._queue.clear()
         self._zygote.close()
@@ -153,23 +159,59 @@ class LocalBatchSystem:
             self._passed = self._passed + 1 if blocked else 0
             self._start(submission, grant)
         self._queue.extendleft(reversed(blocked))
+        if self._queue:
+            self._send_ahead()
+        elif not self._machine.full:
+            self._share_out()
+
+    def _send_ahead(self) -> None:
+        """What is next in the queue, to those who are about to come to their end, as long as it fits there."""
+        most = 1 + len(self._queue) // max(1, len(self._busy))
+        for slot in self._busy.values():
+            for _ in range(min(most, slot.room)):
+                if not self._queue or not slot.takes(self._queue[0]) or not self._give(slot, self._queue[0]):
+                    break
+                self._queue.popleft()
+
+    def _share_out(self) -> None:
+        """There is room, and nobody in the queue: half of what was sent ahead to one slot is better off elsewhere."""
+        slot = max(self._busy.values(), key=lambda one: one.work, default=None)
+        if slot is None or slot.work < WORTH_MOVING:
+            return
+        self._take_back(slot)
+        for _ in range(len(self._queue) // 2):
+            if self._give(slot, self._queue[0]):
+                self._queue.popleft()
+        while self._queue and not self._at_limit([]):
+            grant = self._machine.take(self._queue[0].requirements)
+            if grant is None:
+                break
+            self._start(self._queue.popleft(), grant)
+        self._send_ahead()
+
+    def _take_back(self, slot: Slot) -> None:
+        """To the head of the queue."""
+        back = slot.take_back()
+        for one in back:
+            del self._where[one.token]
+        self._queue.extendleft(reversed(back))
 
     def _at_limit(self, blocked: list[Submission]) -> bool:
-        if self._max_jobs is not None and len(self._slots) >= self._max_jobs:
+        if self._max_jobs is not None and len(self._busy) >= self._max_jobs:
             return True
         if blocked and self._passed >= PATIENCE:
             return True
         return self._machine.full and not self._only_services()
 
     def _only_services(self) -> bool:
-        return self._services == len(self._slots)
+        return self._services == len(self._busy)
 
     def _break_deadlock(self) -> None:
         """Nothing runs but services that nobody has stopped, and the next attempt cannot start beside them."""
-        if not self._queue or not self._slots or not self._only_services() or self._stopping:
+        if not self._queue or not self._busy or not self._only_services() or self._stopping:
             return
         head = self._queue.popleft()
-        holders = ", ".join(slot.submission.name for slot in self._slots.values() if slot.submission)
+        holders = ", ".join(slot.outstanding[0].name for slot in self._busy.values())
         wanted = head.requirements
         why = (
             f"deadlock: it needs {format_size(wanted.memory)} of memory, {format_size(wanted.disk)} of disk and "
@@ -180,88 +222,114 @@ class LocalBatchSystem:
 
     def _start(self, submission: Submission, grant: Grant) -> None:
         slot = self._idle.pop() if self._idle else self._new_slot()
-        slot.submission, slot.grant, slot.returned = submission, grant, False
-        self._slots[submission.token] = slot
+        slot.grant = grant
+        self._busy[slot.number] = slot
         self._services += submission.service
-        try:
-            slot.channel.sendall(wire.frame(wire.TASK, self._task(submission, grant)))
-        except OSError:
-            return  # the slot is gone: its reader will notice, and report the attempt lost
-        self._reports.append(Report(id=submission.token, phase=Phase.started, host=self._host))
-        self._reactor.wake()
+        self._give(slot, submission)
 
-    def _task(self, submission: Submission, grant: Grant) -> bytes:
-        wanted = submission.requirements
-        assert submission.task is not None, "the local batch system takes task records in submissions"
-        header: dict[str, Any] = {
-            "token": submission.token,
-            "memory": wanted.memory,
-            "walltime": wanted.walltime or 0.0,
-            "service": submission.service,
-            "env": device_variables(grant.devices) if self._machine.ceiling.accelerators else {},
-        }
-        if len(submission.task) <= SPILL:
-            return wire.pack(header, [submission.task])
-        file = self._launch.work / f"{submission.token}.task"
-        file.write_bytes(submission.task)
-        return wire.pack({**header, "file": str(file)})
+    def _give(self, slot: Slot, submission: Submission) -> bool:
+        """Send an attempt to a slot that has been granted what it needs."""
+        assert slot.grant is not None
+        given = slot.give(submission, self._task(submission, slot.grant), f"{self._launch.work}/{submission.token}.task")
+        if given:
+            self._where[submission.token] = slot
+        return given
 
-    def _new_slot(self) -> _Slot:
-        ours, theirs = socket.socketpair()
-        self._zygote.hand_over(theirs)
-        slot = _Slot(ours)
-        self._reactor.add_reader(ours.fileno(), lambda: self._read(slot))
+    def _task(self, submission: Submission, grant: Grant) -> Message:
+        wanted, body = submission.requirements, submission.task
+        assert body is not None, "the local batch system takes task records in submissions"
+        flags = messages.SERVICE if submission.service else 0
+        if self._machine.ceiling.accelerators:
+            flags |= messages.VARIABLES
+            body = wire.pack({"env": device_variables(grant.devices)}, [body])
+        walltime = wanted.walltime or 0.0
+        return Message(messages.TASK, submission.token, body, wall=walltime, memory=wanted.memory, flags=flags)
+
+    def _new_slot(self) -> Slot:
+        self._made += 1
+        slot = Slot(self._made, quickest=QUICKEST[self._launch.header["isolation"]])
+        self._zygote.hand_over(slot)
+        self._reactor.add_reader(slot.channel.fileno(), lambda: self._read(slot))
         return slot
 
     # -- listening -----------------------------------------------------------------------------------------------
 
-    def _read(self, slot: _Slot) -> None:
-        try:
-            data = slot.channel.recv(1 << 20)
-        except OSError:
-            data = b""
-        if not data:
-            self._slot_died(slot)
-            return
-        for kind, payload in slot.frames.feed(data):
-            self._take_frame(slot, kind, payload)
-        self._start_what_fits()
-
-    def _take_frame(self, slot: _Slot, kind: bytes, payload: bytes) -> None:
-        header, blobs = wire.unpack(payload)
-        used = Usage(wall=header.get("wall", 0.0), cpu=header.get("cpu", 0.0), memory=header.get("memory", 0))
-        token: str = header["token"]
-        if kind == wire.ENDED:
-            outcome = Outcome(header["outcome"])
-            failure = None if slot.returned and not header["verdict"] else Failure(error=header["error"], host=self._host)
-            self._free(slot)
-            self._ended(token, outcome, failure, used)
-            return
-        phase = Phase.up if kind == wire.UP else Phase.returned
-        slot.returned = phase is Phase.returned
-        self._reports.append(Report(id=token, phase=phase, record=blobs[0], usage=used, host=self._host))
+    def _read(self, slot: Slot) -> None:
+        for _ in range(TOGETHER):
+            try:
+                size = slot.channel.recv_into(self._buffer, 0, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                break
+            except OSError:
+                size = 0
+            if not size:
+                self._slot_died(slot)
+                return
+            self._take(slot, messages.read(bytes(self._buffer[:size])))
         self._reactor.wake()
-
-    def _slot_died(self, slot: _Slot) -> None:
-        self._hang_up(slot)
-        submission = slot.submission
-        if submission is None:
-            self._idle.remove(slot)
-            return
-        self._free(slot, keep=False)
-        self._zygote.sweep([str(self._launch.work / submission.token)])
-        why = "the worker's supervisor was killed" if self._zygote.alive else "the worker could not be started"
-        self._ended(submission.token, Outcome.lost, Failure(error=why, host=self._host))
         self._start_what_fits()
 
-    def _free(self, slot: _Slot, *, keep: bool = True) -> None:
-        assert slot.submission is not None
-        assert slot.grant is not None
+    def _take(self, slot: Slot, told: Message) -> None:
+        kind, token = told.kind, told.token
+        if self._where.get(token) is not slot:
+            return
+        if kind == messages.STARTED:
+            self._reports.append(Report(id=token, phase=Phase.started, host=self._host))
+            slot.note(1.0)
+            self._take_back(slot)
+            return
+        used = Usage(wall=told.wall, cpu=told.cpu, memory=told.memory)
+        if kind == messages.ENDED:
+            self._free(slot, token)
+            self._ended(token, *self._verdict(slot, told), used)
+            return
+        slot.note(told.wall)
+        if kind == messages.DONE:
+            self._free(slot, token)
+            self._known.discard(token)
+            self._reports.append(Report(id=token, phase=Phase.ended, record=told.body, usage=used, host=self._host))
+            return
+        phase = Phase.up if kind == messages.UP else Phase.returned
+        slot.returned = token if phase is Phase.returned else ""
+        self._reports.append(Report(id=token, phase=phase, record=told.body, usage=used, host=self._host))
+
+    def _verdict(self, slot: Slot, told: Message) -> tuple[Outcome, Failure | None]:
+        """How the supervisor says that the attempt ended; that it did not say why is no failure if its outcome came."""
+        outcome, why, by_supervisor = messages.ending(told)
+        excused = slot.returned == told.token and not by_supervisor
+        return outcome, None if excused else Failure(error=why, host=self._host)
+
+    def _slot_died(self, slot: Slot) -> None:
+        """What it had begun is lost, and the first in its queue for sure: it may be at fault."""
+        self._hang_up(slot)
+        if slot in self._idle:
+            self._idle.remove(slot)
+            slot.close()
+            return
+        first = slot.outstanding[0].token
+        back = [one for one in slot.take_back() if one.token != first]
+        for one in back:
+            del self._where[one.token]
+        slot.close()
+        self._queue.extendleft(reversed(back))
+        self._zygote.sweep([str(self._launch.work / slot.home)])
+        why = "the worker's supervisor was killed" if self._zygote.alive else "the worker could not be started"
+        for token in dict.fromkeys([first, *(one.token for one in slot.outstanding)]):
+            self._free(slot, token, keep=False)
+            self._ended(token, Outcome.lost, Failure(error=why, host=self._host))
+        self._start_what_fits()
+
+    def _free(self, slot: Slot, token: str, *, keep: bool = True) -> None:
+        """The attempt is over. What was granted goes on to the next one like it; else it is given back."""
+        del self._where[token]
+        self._stopping.discard(token)
+        ended = slot.finish(token)
+        self._services -= ended is not None and ended.service
+        if slot.outstanding or slot.grant is None:
+            return
         self._machine.give_back(slot.grant)
-        del self._slots[slot.submission.token]
-        self._services -= slot.submission.service
-        self._stopping.discard(slot.submission.token)
-        slot.submission = slot.grant = None
+        slot.grant = None
+        del self._busy[slot.number]
         if keep:
             self._idle.append(slot)
 
@@ -272,14 +340,13 @@ class LocalBatchSystem:
 
     def _tell(self, kind: bytes, tokens: Iterable[str]) -> None:
         for token in tokens:
-            slot = self._slots.get(token)
+            slot = self._where.get(token)
             if slot is not None:
-                with contextlib.suppress(OSError):
-                    slot.channel.sendall(wire.frame(kind, wire.pack({"token": token})))
+                slot.tell(kind, token)
 
-    def _hang_up(self, slot: _Slot) -> None:
+    def _hang_up(self, slot: Slot) -> None:
         self._reactor.remove_reader(slot.channel.fileno())
-        slot.channel.close()
+        slot.hang_up()
 
 
 class _Zygote:
@@ -311,14 +378,12 @@ class _Zygote:
             self._channel.send(wire.frame(wire.INIT, wire.pack({**self._launch.header, "preload": self._preload})))
         self._reactor.add_reader(self._channel.fileno(), self._read)
 
-    def hand_over(self, channel: socket.socket) -> None:
-        """Have a supervisor forked that lives on this socket."""
-        try:
-            socket.send_fds(self._channel, [wire.frame(wire.SLOT, wire.pack({}))], [channel.fileno()])
-        except OSError:
-            pass  # it is gone: so the supervisor's end closes, and the attempt is reported lost
-        finally:
-            channel.close()
+    def hand_over(self, slot: Slot) -> None:
+        """Have a supervisor forked that lives on the slot's sockets."""
+        order = wire.frame(wire.SLOT, wire.pack({"home": slot.home}))
+        with contextlib.suppress(OSError):  # it is gone: so the supervisor's end closes, and the attempt is reported lost
+            socket.send_fds(self._channel, [order], [slot.far_channel.fileno(), slot.far_queue.fileno()])
+        slot.far_channel.close()
 
     def sweep(self, directories: Sequence[str]) -> None:
         """Have somebody clean up after attempts that nobody looks after any more."""

@@ -15,10 +15,8 @@ from typing import Any
 _LENGTH = struct.Struct("<I")
 _FRAME = struct.Struct("<cQ")
 
-#: To a worker.
-TASK, KILL, STOP, INIT, SLOT = b"T", b"K", b"P", b"I", b"L"
-#: From a worker.
-UP, RETURNED, ENDED, READY = b"U", b"R", b"E", b"Y"
+#: To a zygote: how it is to be, and a slot to make; from it: that it is ready.
+INIT, SLOT, READY = b"I", b"L", b"Y"
 
 
 def pack(header: dict[str, Any], blobs: Sequence[bytes] = ()) -> bytes:

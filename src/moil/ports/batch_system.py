@@ -34,13 +34,13 @@ class Submission:
 class Phase(StrEnum):
     """What a report says."""
 
-    #: A worker began the attempt.
+    #: A worker began the attempt; of one that is over in no time this need not be said.
     started = "started"
     #: The service yielded; `Report.record` holds the value.
     up = "up"
     #: The function returned; `Report.record` holds the outcome record, and an `ended` report follows.
     returned = "returned"
-    #: The attempt is over and its place is free.
+    #: The attempt is over and its place is free. With a `Report.record` it has returned as well, in one report.
     ended = "ended"
 
 

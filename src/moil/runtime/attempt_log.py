@@ -7,6 +7,7 @@ so nothing is ever written twice; when there is more than the limit, pieces afte
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from moil.errors import StoreError
@@ -24,21 +25,23 @@ class AttemptLog:
         self._begin("")
 
     def _begin(self, token: str) -> None:
-        self._token, self._passed, self._number = token, 0, 0
+        self.token, self._passed, self._number = token, 0, 0
         self._pieces: list[tuple[str, int]] = []
 
     def begin(self, token: str) -> None:
-        """The next attempt."""
-        if os.fstat(self.fd).st_size:
-            os.ftruncate(self.fd, 0)
-        self._begin(token)
+        """The next attempt; the file is empty, as `end` has left it."""
+        if token != self.token:
+            self._begin(token)
 
     def note(self, text: str) -> None:
         """A line of the engine's own."""
         os.write(self.fd, f"moil: {text}\n".encode())
 
-    def pass_on(self) -> None:
-        """Send what is new to the store; only the end of it, if more has come than is kept anyway."""
+    def pass_on(self, is_its: Callable[[], bool] = lambda: True) -> None:
+        """Send what is new to the store; only the end of it, if more has come than is kept anyway.
+
+        `is_its` says, after a look into the file, whether what was there can only be this attempt's.
+        """
         size = os.fstat(self.fd).st_size
         if size - self._passed > self._limit:
             self._passed = size - self._limit
@@ -46,6 +49,8 @@ class AttemptLog:
             piece = os.pread(self.fd, min(PIECE, size - self._passed), self._passed)
             if not piece:
                 break
+            if not is_its():
+                return
             self._passed += len(piece)
             self._store_piece(piece)
         if size > self._limit:
@@ -53,7 +58,7 @@ class AttemptLog:
             self._passed = 0
 
     def _store_piece(self, piece: bytes) -> None:
-        key = f"logs/{self._token}/{self._number:06d}"
+        key = f"logs/{self.token}/{self._number:06d}"
         self._number += 1
         self._store.put(key, piece)
         self._pieces.append((key, len(piece)))
@@ -65,10 +70,13 @@ class AttemptLog:
 
     def end(self) -> None:
         """The attempt is over: send the rest. A store that refuses costs the log, never the job."""
+        if not os.fstat(self.fd).st_size:
+            return
         try:
             self.pass_on()
         except StoreError as error:
-            os.write(2, f"moil: the log of attempt {self._token} is incomplete: {error}\n".encode())
+            os.write(2, f"moil: the log of attempt {self.token} is incomplete: {error}\n".encode())
+        os.ftruncate(self.fd, 0)
 
 
 def read(store: JobStore, token: str) -> bytes:

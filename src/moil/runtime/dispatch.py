@@ -101,9 +101,7 @@ class Dispatcher:
         for (job, needed), external_id in zip(wanted, ids, strict=True):
             self._track(external_id, (job.id, job.attempt))
             submitted.append(
-                Submitted(
-                    job=job.id, attempt=job.attempt, external_id=external_id, cores=needed.cores, memory=needed.memory
-                )
+                Submitted(job=job.id, attempt=job.attempt, external_id=external_id, cores=needed.cores, memory=needed.memory)
             )
         return AttemptsSubmitted(at=at, attempts=tuple(submitted))
 
@@ -141,22 +139,28 @@ class Dispatcher:
         if report.phase is Phase.ended:
             if report.id in self._returned:
                 return self._after_all(report, known, at)
-            return self._ended(report, known, at, report.outcome, report.failure)
+            if report.record is None:
+                return self._ended(report, known, at, report.outcome, report.failure)
         try:
             assert report.record is not None
             record = decode_outcome(report.record)
         except DamagedError as error:
             failure = Failure(error=str(error), host=report.host)
-            self._returned[report.id] = self._ended(report, known, at, Outcome.failed, failure)
-            return None
+            return self._kept(report, self._ended(report, known, at, Outcome.failed, failure))
         if report.phase is Phase.up:
             self._up.add(report.id)
             return ServiceUp(at=at, job=job, attempt=attempt, value=record.value, files=record.files)
         if record.outcome is not Outcome.completed:
-            self._returned[report.id] = self._ended(report, known, at, record.outcome, record.failure)
-            return None
+            return self._kept(report, self._ended(report, known, at, record.outcome, record.failure))
         self._returned[report.id] = None
         return self._completed(report, known, at, record)
+
+    def _kept(self, report: Report, event: Event) -> Event | None:
+        """A failure is told when the attempt has ended."""
+        if report.phase is Phase.ended:
+            return event
+        self._returned[report.id] = event
+        return None
 
     def _after_all(self, report: Report, known: tuple[JobId, int], at: float) -> Event | None:
         """The failure that was kept back; but if the batch system ended the attempt, that is why it failed."""

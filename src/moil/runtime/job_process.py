@@ -11,11 +11,9 @@ import contextlib
 import gc
 import os
 import resource
-import shutil
 import signal
 import socket
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -25,9 +23,10 @@ from typing import Any, NoReturn, Protocol
 from moil.core import wire
 from moil.core.records import Outcome
 from moil.ports.job_store import JobStore
-from moil.runtime import processes
+from moil.runtime import messages, processes
 from moil.runtime.execute import Execution, Place, describe
 from moil.runtime.records import OutcomeRecord, decode_task, encode_outcome
+from moil.runtime.slot_directory import SlotDirectory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +34,7 @@ class Order:
     """What the batch system says of an attempt, around the task record, which is none of its business."""
 
     token: str
-    directory: Path
+    home: SlotDirectory
     record: bytes
     memory: int = 0
     walltime: float = 0.0
@@ -43,43 +42,27 @@ class Order:
     env: Mapping[str, str] = field(default_factory=dict)
 
     @staticmethod
-    def read(payload: bytes, work: Path) -> Order:
-        """From a TASK frame; a large record lies in a file, which is removed."""
-        header, blobs = wire.unpack(payload)
-        if "file" in header:
-            spilled = Path(header["file"])
-            record = spilled.read_bytes()
-            spilled.unlink()
-        else:
-            record = blobs[0]
+    def read(packet: bytes, home: SlotDirectory) -> Order:
+        """From a packet that says TASK."""
+        found = messages.read(packet)
+        env, record = _variables(found.body) if found.flags & messages.VARIABLES else (_NO_VARIABLES, found.body)
         return Order(
-            token=header["token"],
-            directory=work / header["token"],
+            token=found.token,
+            home=home,
             record=record,
-            memory=header["memory"],
-            walltime=header["walltime"],
-            service=header["service"],
-            env=header["env"],
+            memory=found.memory,
+            walltime=found.wall,
+            service=bool(found.flags & messages.SERVICE),
+            env=env,
         )
 
-    def make_directories(self) -> None:
-        """An empty scratch directory, whatever an earlier leader has left."""
-        try:
-            os.mkdir(self.directory)
-            os.mkdir(self.scratch)
-        except FileExistsError:
-            shutil.rmtree(self.directory)
-            os.makedirs(self.scratch)
 
-    @property
-    def scratch(self) -> Path:
-        """The attempt's working directory."""
-        return self.directory / "scratch"
+_NO_VARIABLES: Mapping[str, str] = {}
 
-    @property
-    def deferred(self) -> Path:
-        """Where its deferred calls are written down."""
-        return self.directory / "deferred"
+
+def _variables(body: bytes) -> tuple[Mapping[str, str], bytes]:
+    header, (record,) = wire.unpack(body)
+    return header["env"], record
 
 
 class House(Protocol):
@@ -109,79 +92,80 @@ class House(Protocol):
 class JobProcess:
     """The process itself, from the fork on."""
 
-    def __init__(self, order: Order, house: House, channel: socket.socket, *, stop: int = -1) -> None:
+    def __init__(
+        self, order: Order, house: House, channel: socket.socket, *, stop: int = -1, cpu_before: float = 0.0
+    ) -> None:
         self._order, self._house, self._channel, self._stop = order, house, channel, stop
         self._started = time.monotonic()
-        self._cpu = _cpu()
+        self._cpu_before = cpu_before
 
     def run(self, parent: int, log: int) -> NoReturn:
         """Do the job and end the process."""
         code = 1
         try:
             settle_in(parent, log)
-            self.work()
+            self.report(messages.RETURNED, self.work())
             code = 0
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is told and the process ends
             os.write(2, f"moil: the worker failed: {type(error).__name__}: {error}\n".encode())
         finally:
             os._exit(code)
 
-    def work(self) -> bool:
-        """Do the job and report; whether the process is fit for another."""
+    def work(self) -> OutcomeRecord:
+        """Do the job; what came of it has yet to be reported."""
         order = self._order
-        os.environ.update(order.env)
-        enter(order.scratch)
+        if order.env:
+            os.environ.update(order.env)
+        enter(order.home.scratch)
         try:
             self._house.load()
             task = decode_task(order.record)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is told and the process ends
-            self._report(wire.RETURNED, unloadable(order.token, error))
-            return False
+            return _told(unloadable(order.token, error))
         execution = Execution(task, self._place())
-        if task.service:
-            self._serve(execution)
-            return False
-        record = execution.run()
-        self._report(wire.RETURNED, record)
-        return record.outcome is Outcome.completed
+        return _told(self._serve(execution) if task.service else execution.run())
 
-    def _serve(self, execution: Execution) -> None:
+    def _serve(self, execution: Execution) -> OutcomeRecord:
         up = execution.start()
         if up.outcome is not Outcome.completed:
-            self._report(wire.RETURNED, up)
-            return
-        self._report(wire.UP, up)
+            return up
+        flush()
+        self.report(messages.UP, up)
         os.read(self._stop, 1)
-        self._report(wire.RETURNED, execution.stop())
+        return execution.stop()
 
     def _place(self) -> Place:
-        order = self._order
+        home = self._order.home
         return Place(
             store=self._house.store,
             cache=self._house.cache,
-            scratch=order.scratch,
-            files=order.directory / "files",
-            deferred=order.deferred,
+            scratch=home.scratch,
+            files=home.files,
+            deferred=home.deferred,
         )
 
-    def _report(self, kind: bytes, record: OutcomeRecord) -> None:
-        if record.failure is not None:
-            sys.stderr.write(record.failure.traceback)
-        flush()
-        data = encode_outcome(record)
-        header = {"token": self._order.token, **self._usage()}
-        self._channel.sendall(wire.frame(kind, wire.pack(header, [data])))
+    def report(self, kind: bytes, record: OutcomeRecord) -> float:
+        """Tell the leader; the seconds of CPU that this process has used so far."""
+        cpu, peak = used()
+        token = self._order.token
+        body, wall = encode_outcome(record), time.monotonic() - self._started
+        told = messages.Message(kind, token, body, wall, cpu - self._cpu_before, peak)
+        self._channel.sendall(told.packet(f"{self._house.work}/{token}.outcome"))
+        return cpu
 
-    def _usage(self) -> dict[str, Any]:
-        return {"wall": time.monotonic() - self._started, "cpu": _cpu() - self._cpu, "memory": _peak()}
+
+def _told(record: OutcomeRecord) -> OutcomeRecord:
+    """With all that is to be printed brought out."""
+    if record.failure is not None:
+        sys.stderr.write(record.failure.traceback)
+    flush()
+    return record
 
 
 def settle_in(parent: int, log: int) -> None:
-    """Leave the supervisor's session and streams behind."""
+    """Leave the supervisor's session and streams behind; its standard input is empty already."""
     os.setsid()
     processes.die_with_parent(parent)
-    with open(os.devnull, "rb") as nothing:
-        os.dup2(nothing.fileno(), 0)
     os.dup2(log, 1)
     os.dup2(log, 2)
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -193,7 +177,9 @@ def enter(scratch: Path) -> None:
     """Make the scratch directory the place for everything temporary."""
     os.chdir(scratch)
     os.environ["TMPDIR"] = str(scratch)
-    tempfile.tempdir = None
+    tempfile: Any = sys.modules.get("tempfile")
+    if tempfile is not None:
+        tempfile.tempdir = None
 
 
 def reseed() -> None:
@@ -210,15 +196,10 @@ def flush() -> None:
             stream.flush()
 
 
-def _cpu() -> float:
-    """Seconds of CPU that this process and its children have used."""
+def used() -> tuple[float, int]:
+    """Seconds of CPU that this process and its children have used, and the most memory that one of them has."""
     own, below = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return own.ru_utime + own.ru_stime + below.ru_utime + below.ru_stime
-
-
-def _peak() -> int:
-    """The most memory that this process, or one of its children, has used."""
-    return 1024 * max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return own.ru_utime + own.ru_stime + below.ru_utime + below.ru_stime, 1024 * max(own.ru_maxrss, below.ru_maxrss)
 
 
 def unloadable(token: str, error: BaseException) -> OutcomeRecord:
@@ -236,5 +217,3 @@ def freeze() -> None:
     """Before forking: what is there now is for good, so that the collector need not touch (and copy) it."""
     gc.collect()
     gc.freeze()
-
-

@@ -20,16 +20,18 @@ import shutil
 import signal
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from moil.core import wire
 from moil.core.records import Outcome
 from moil.errors import DamagedError
-from moil.runtime import deferred, processes
+from moil.runtime import deferred, messages, processes
 from moil.runtime.mailbox import Letter, Mailbox, Order
+from moil.runtime.messages import Message
 from moil.runtime.records import decode_outcome
-from moil.runtime.supervisor import House, Supervisor, run_deferred
+from moil.runtime.slot import House, Sockets, run_deferred
+from moil.runtime.supervisor import Supervisor
 
 LOOK = 0.5
 """Seconds between looks for a request to stop a service."""
@@ -94,75 +96,72 @@ def _held(path: Path) -> Any:
 class _Attempt:
     """One attempt, seen from the other end of its supervisor's socket."""
 
-    def __init__(
-        self, order: Order, house: House, mailbox: Mailbox, is_terminated: Callable[[], bool], woken: int
-    ) -> None:
+    def __init__(self, order: Order, house: House, mailbox: Mailbox, is_terminated: Callable[[], bool], woken: int) -> None:
         self._order, self._house, self._mailbox = order, house, mailbox
         self._is_terminated, self._woken = is_terminated, woken
-        self._channel = _supervised(house)
+        self._channel, self._queue = _supervised(house, order.token)
         self._record: bytes | None = None
         self._looks_for_stop = self._told_to_end = False
 
     def run(self) -> Letter:
         """Have it done."""
-        header = {
-            "token": self._order.token,
-            "memory": self._order.memory,
-            "walltime": self._order.walltime,
-            "service": self._order.service,
-            "env": {},
-        }
-        frames = wire.FrameReader()
         poll = select.poll()
         for descriptor in (self._channel.fileno(), self._woken):
             poll.register(descriptor, select.POLLIN)
-        with self._channel:
-            self._tell(wire.TASK, wire.pack(header, [self._order.record]))
+        with self._channel, self._queue:
+            self._tell(self._task())
             while True:
                 poll.poll(LOOK * 1000 if self._looks_for_stop else None)
                 self._pass_on_orders()
-                data = _received(self._channel)
-                if data == b"":
+                packet = _received(self._channel)
+                if packet == b"":
                     return self._orphaned()
-                for kind, payload in frames.feed(data or b""):
-                    if kind == wire.ENDED:
-                        return self._letter(wire.unpack(payload)[0])
-                    self._take(kind, payload)
+                if packet is None:
+                    continue
+                told = messages.read(packet)
+                if told.kind == messages.ENDED:
+                    return self._letter(told)
+                self._take(told)
+
+    def _task(self) -> Message:
+        order = self._order
+        flags = messages.SERVICE if order.service else 0
+        return Message(messages.TASK, order.token, order.record, wall=order.walltime, memory=order.memory, flags=flags)
 
     def _pass_on_orders(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.read(self._woken, 64)
         if self._is_terminated() and not self._told_to_end:
             self._told_to_end = True
-            self._tell(wire.KILL, wire.pack({"token": self._order.token}))
+            self._tell(Message(messages.KILL, self._order.token))
         if self._looks_for_stop and self._mailbox.is_to_stop(self._order.token):
             self._looks_for_stop = False
-            self._tell(wire.STOP, wire.pack({"token": self._order.token}))
+            self._tell(Message(messages.STOP, self._order.token))
 
-    def _tell(self, kind: bytes, payload: bytes) -> None:
+    def _tell(self, message: Message) -> None:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._channel.setblocking(True)
-            self._channel.sendall(wire.frame(kind, payload))
+            self._channel.sendall(message.packet(f"{self._house.work}/{message.token}.order"))
             self._channel.setblocking(False)
 
-    def _take(self, kind: bytes, payload: bytes) -> None:
-        _, blobs = wire.unpack(payload)
-        if kind == wire.UP:
-            self._mailbox.post_up(Letter(token=self._order.token, host=self._house.host, record=blobs[0]))
+    def _take(self, told: Message) -> None:
+        if told.kind == messages.UP:
+            self._mailbox.post_up(Letter(token=self._order.token, host=self._house.host, record=told.body))
             self._looks_for_stop = True
-        elif kind == wire.RETURNED:
-            self._record = blobs[0]
+        elif told.kind == messages.RETURNED:
+            self._record = told.body
 
-    def _letter(self, header: dict[str, Any]) -> Letter:
+    def _letter(self, told: Message) -> Letter:
+        outcome, why, by_supervisor = messages.ending(told)
         return Letter(
             token=self._order.token,
             host=self._house.host,
             record=self._record,
-            outcome=Outcome(header["outcome"]),
-            error=header["error"],
-            verdict=header["verdict"],
+            outcome=outcome,
+            error=why,
+            verdict=by_supervisor,
             terminated=self._told_to_end and not self._completed(),
-            usage={name: header[name] for name in ("wall", "cpu", "memory")},
+            usage={"wall": told.wall, "cpu": told.cpu, "memory": told.memory},
         )
 
     def _completed(self) -> bool:
@@ -185,26 +184,29 @@ class _Attempt:
 
 
 def _received(channel: socket.socket) -> bytes | None:
-    """What has come; None: nothing, b"": the other end is closed."""
+    """The packet that has come; None: none, b"": the other end is closed."""
     try:
-        return channel.recv(1 << 20)
+        return channel.recv(messages.PACKET)
     except BlockingIOError:
         return None
     except ConnectionResetError:
         return b""
 
 
-def _supervised(house: House) -> socket.socket:
-    """Fork a supervisor; our end of its socket."""
-    ours, theirs = socket.socketpair()
+def _supervised(house: House, token: str) -> tuple[socket.socket, socket.socket]:
+    """Fork a supervisor; our ends of its channel, by which it gets its one attempt, and of its queue."""
+    house = replace(house, isolation="job")
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    unused, queue = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     if os.fork() == 0:
         code = 1
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             ours.close()
-            supervisor = Supervisor(theirs, house, os.getpid())
-            (house.work / f"slot-{os.getpid()}.log").unlink()  # it is read through its descriptor
+            unused.close()
+            supervisor = Supervisor(Sockets(theirs, queue), house, house.work / token)
+            (house.work / f"{token}.log").unlink()  # it is read through its descriptor
             supervisor.serve()
             code = 0
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told and the process ends
@@ -212,5 +214,6 @@ def _supervised(house: House) -> socket.socket:
         finally:
             os._exit(code)
     theirs.close()
+    queue.close()
     ours.setblocking(False)
-    return ours
+    return ours, unused

@@ -26,18 +26,18 @@ from moil.core import wire
 from moil.errors import MoilError
 from moil.ports.job_store import JobStore
 from moil.runtime import deferred, entry, job_process, processes
-from moil.runtime.supervisor import House, Supervisor, run_deferred
+from moil.runtime.slot import House, Sockets, run_deferred
+from moil.runtime.supervisor import Supervisor
 
 PATIENCE = 5.0
 """Seconds that supervisors get to clean up when the leader is gone."""
 
 
 class Zygote:
-    """Forks supervisors on demand, each on a socket that comes with the order."""
+    """Forks supervisors on demand, each on sockets that come with the order."""
 
     def __init__(self, channel: socket.socket, open_store: Callable[[str], JobStore]) -> None:
         self._channel, self._open_store = channel, open_store
-        self._slots = 0
         self._supervisors: set[int] = set()
 
     def serve(self) -> None:
@@ -56,10 +56,12 @@ class Zygote:
         try:
             while True:
                 payload, sockets = self._receive()
-                for one in sockets:
-                    self._fork(socket.socket(fileno=one), house)
-                if not sockets:
-                    self._sweep(house, wire.unpack(payload)[0]["directories"])
+                header, _ = wire.unpack(payload)
+                if sockets:
+                    channel, queue = (socket.socket(fileno=one) for one in sockets)
+                    self._fork(Sockets(channel, queue), house, house.work / header["home"])
+                else:
+                    self._sweep(house, header["directories"])
         except (EOFError, ConnectionResetError):
             self._let_supervisors_end()
             processes.kill_children()
@@ -127,21 +129,21 @@ class Zygote:
                     run_deferred(directory / "deferred", house.load, log.fileno())
             shutil.rmtree(directory, ignore_errors=True)
 
-    def _fork(self, channel: socket.socket, house: House) -> None:
-        self._slots += 1
+    def _fork(self, sockets: Sockets, house: House, home: Path) -> None:
         pid = os.fork()
         if pid == 0:
             self._channel.close()
             code = 1
             try:
-                Supervisor(channel, house, self._slots).serve()
+                Supervisor(sockets, house, home).serve()
                 code = 0
             except Exception as error:  # noqa: BLE001 - whatever it is, it is told and the process ends
                 os.write(2, f"moil: a supervisor failed: {type(error).__name__}: {error}\n".encode())
             finally:
                 os._exit(code)
         self._supervisors.add(pid)
-        channel.close()
+        sockets.channel.close()
+        sockets.queue.close()
 
 
 def _warm(load: Callable[[], None]) -> Callable[[], None]:

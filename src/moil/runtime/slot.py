@@ -1,0 +1,134 @@
+"""What a supervisor has in hand: a slot's sockets, its directory and its log; and what is done for every attempt there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from moil.core.records import Outcome
+from moil.ports.job_store import JobStore
+from moil.runtime import deferred, messages, processes
+from moil.runtime.attempt_log import AttemptLog
+from moil.runtime.messages import Message
+from moil.runtime.slot_directory import SlotDirectory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """What all attempts of a machine share."""
+
+    store: JobStore
+    work: Path
+    #: Local copies of the run's files, for all attempts.
+    cache: Path
+    load: Callable[[], None]
+    log_limit: int
+    isolation: str
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sockets:
+    """The far ends of a slot's sockets."""
+
+    channel: socket.socket
+    queue: socket.socket
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How an attempt's process ended. `code` is an exit status, or minus the signal that killed it."""
+
+    code: int = 0
+    cpu: float = 0.0
+    memory: int = 0
+    wall: float = 0.0
+
+
+class Gone(Exception):
+    """The other ends of the sockets are closed."""
+
+
+class Slot:
+    """What a supervisor has in hand, and what it does for every attempt."""
+
+    def __init__(self, sockets: Sockets, house: House, home: Path) -> None:
+        self.channel, self.queue, self.house = sockets.channel, sockets.queue, house
+        self.home = SlotDirectory(home)
+        self.home.make()
+        self.baseline = processes.own_memory()
+        self.log = AttemptLog(Path(f"{home}.log"), house.store, house.log_limit)
+
+    def tell(self, message: Message) -> None:
+        """Say it to the leader. Raises Gone."""
+        try:
+            self.channel.sendall(message.packet(f"{self.house.work}/{message.token}.told"))
+        except OSError:
+            raise Gone from None
+
+    def heard(self) -> Message:
+        """What the leader says. Raises Gone."""
+        return messages.read(self.packet(self.channel))
+
+    def packet(self, source: socket.socket) -> bytes:
+        """The next packet of one of the sockets. Raises Gone, BlockingIOError."""
+        try:
+            packet = source.recv(messages.PACKET, 0 if source is self.channel else socket.MSG_DONTWAIT)
+        except ConnectionResetError:
+            packet = b""
+        if not packet:
+            raise Gone
+        return packet
+
+    def over(self, token: str, ended: Ended, verdict: tuple[Outcome, str] | None) -> None:
+        """The attempt's process is gone: clean up after it, and say so. Raises Gone."""
+        outcome, why = verdict or (Outcome.failed, cause(ended.code))
+        self.log.begin(token)
+        if verdict or ended.code:
+            self.log.note(why)
+        self.clean_up()
+        told = b""
+        if verdict or ended.code:
+            told = messages.ended(outcome, why, by_supervisor=verdict is not None)
+        self.tell(Message(messages.ENDED, token, told, ended.wall, ended.cpu, ended.memory))
+
+    def clean_up(self) -> None:
+        """Run what was deferred, bring the log home, empty the directory."""
+        if self.home.is_new():
+            self.log.end()
+            return
+        if deferred.pending(self.home.deferred):
+            run_deferred(self.home.deferred, self.house.load, self.log.fd)
+        self.log.end()
+        self.home.renew()
+
+
+def cause(code: int) -> str:
+    """The end of a process that said nothing itself."""
+    if code < 0:
+        with contextlib.suppress(ValueError):
+            return f"the job was killed by {signal.Signals(-code).name}"
+        return f"the job was killed by signal {-code}"
+    return f"the job's process ended with exit status {code} before the job returned"
+
+
+def run_deferred(file: Path, load: Callable[[], None], log: int) -> None:
+    """Run deferred calls in a process of their own: they are the user's code, and may do anything."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            os.dup2(log, 1)
+            os.dup2(log, 2)
+            load()
+            deferred.run(file)
+            code = 0
+        finally:
+            os._exit(code)
+    os.waitpid(pid, 0)
+    processes.kill_children()
