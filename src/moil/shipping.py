@@ -12,7 +12,7 @@ import os
 import platform
 import sys
 import sysconfig
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -152,7 +152,7 @@ class Shipping:
         frozen = Freezer(
             Place(store=self._store, scratch=self._site.work, memory=_user_cache("listings"))
         ).freeze(plan, target)
-        for remark in plan.remarks:
+        for remark in (*plan.remarks, *too_large(plan)):
             self._program.say(remark)
         uploaded = len(frozen.uploaded)
         self._program.say(
@@ -235,6 +235,15 @@ class Shipping:
                 **words,
             }
         )
+
+
+def too_large(plan: Plan) -> Iterator[str]:
+    """What should be said about data beside the program that is not shipped because of its size."""
+    large = sorted((one for one in plan.left_out if one.size), key=lambda one: (-one.size, one.path))
+    if large:
+        size, more = format_size(sum(one.size for one in large[1:])), len(large) - 1
+        others = f" ({more} more, {size}, neither: see moil deploy plan)" if more else ""
+        yield f"{large[0].path} is not shipped: {large[0].rule}{others}"
 
 
 def request_of(program: entry.Entry, settings: EngineSettings, job_store: str) -> discover.Request:

@@ -55,7 +55,10 @@ def why_missing(plan: Plan, name: str, path: Iterable[str]) -> str:
         return f"{candidate} is there, but no import in the program's own files reaches it; {_MEND.format(candidate)}"
     who = plan.unresolved.get(name) or plan.unresolved.get(name.partition(".")[0])
     if who:
-        return f"it is {who}, and is neither in a root of the import path nor installed; install it, or put it on the path"
+        return (
+            f"it is {who}, and is neither in a root of the import path nor installed; install it, or put it on the path "
+            "(if the program makes it at run time, import it inside the job)"
+        )
     return "no file of that name is on the import path; if the program makes it at run time, import it inside the job"
 
 

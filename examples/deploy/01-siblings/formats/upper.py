@@ -1,0 +1,6 @@
+"""One way to spell."""
+
+
+def spelled(name: str) -> str:
+    """In capitals."""
+    return name.upper()

@@ -1,0 +1,1 @@
+"""Beside ``workflow``, and not a part of it."""

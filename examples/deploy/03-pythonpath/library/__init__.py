@@ -1,0 +1,1 @@
+"""Beside the package that is started."""

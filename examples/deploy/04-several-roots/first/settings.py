@@ -1,0 +1,3 @@
+"""Found first."""
+
+WHOSE = "the first's"

@@ -1,0 +1,3 @@
+"""Hidden by the other of the same name."""
+
+WHOSE = "the second's"

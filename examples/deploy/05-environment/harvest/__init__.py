@@ -1,0 +1,1 @@
+"""A program that is installed: ``pip install .``, and then ``harvest``."""

@@ -1,0 +1,13 @@
+"""Found by their entry points."""
+
+
+class Rye:
+    """Rye."""
+
+    price = 3
+
+
+class Oats:
+    """Oats."""
+
+    price = 2

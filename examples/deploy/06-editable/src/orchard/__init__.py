@@ -1,0 +1,1 @@
+"""In a src layout: importable only because it is installed, with ``pip install -e``."""

@@ -1,0 +1,1 @@
+"""The script lies in this package."""

@@ -1,0 +1,3 @@
+"""Imported late."""
+
+ANSWERS = "yes no yes"

@@ -1,0 +1,3 @@
+"""Change me."""
+
+RATE = 2.0

@@ -1,0 +1,235 @@
+"""Each project of examples/deploy, and some more, on workers that are given nothing but a job store.
+
+The batch system ``processes`` starts them with a bare environment in ``/``; all they have they have fetched. What a
+program prints is compared with what its plain call returns, and it says itself which files it ran from.
+"""
+
+import json
+import os
+import shutil
+import struct
+import subprocess
+import zipapp
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.patience import wait_until
+from tests.deployment.installs import wheel
+from tests.deployment.projects import lay
+from tests.deployment.scenarios import PROJECTS, SCRIPTS, Leader, copied, lean_venv, plainly, without_place
+
+pytestmark = pytest.mark.slow
+
+HEAD = "import json, os, sys\nimport moil\n"
+TAIL = "if __name__ == '__main__':\n    moil.main(main)\n"
+
+
+@pytest.fixture(scope="session")
+def leader(tmp_path_factory) -> Leader:
+    home = tmp_path_factory.mktemp("leader")
+    return Leader(python=lean_venv(home / "venv").python, cache=home / "worker cache", home=home)
+
+
+def all_shipped(files: list[str], leader: Leader, project: Path) -> bool:
+    return bool(files) and all(one.startswith(f"{leader.cache}/") and str(project) not in one for one in files)
+
+
+@pytest.mark.parametrize("scenario", SCRIPTS, ids=lambda one: one.name)
+def test_a_project_says_on_workers_what_it_says_at_home(scenario, leader, tmp_path):
+    project = copied(scenario.folder, tmp_path / "a project")
+    told = leader.said(scenario.placed(project), tmp_path / "a store", project / scenario.cwd, scenario.variables(project))
+    said, files = without_place(told)
+    expected, _ = without_place(plainly(scenario, project, leader.python))
+    assert said == expected
+    assert all_shipped(files, leader, project)
+
+
+def test_a_script_that_is_its_own_command(leader, tmp_path):
+    project = copied("01-siblings", tmp_path)
+    path = f"{Path(leader.python).parent}:{os.environ['PATH']}"
+    own = ["./main.py", "--name", "Grace", *leader.command([], tmp_path / "store")[1:]]
+    done = subprocess.run(own, cwd=project, env=leader.environment(PATH=path), capture_output=True, text=True)
+    assert json.loads(done.stdout)["signature"] == "-- GRACE", done.stderr
+
+
+def test_toil_s_spelling(leader, tmp_path):
+    project = copied("01-siblings", tmp_path)
+    words = ["main.py", "--batchSystem=processes", f"--jobStore=file:{tmp_path}/store", f"--worker-cache={leader.cache}", "--no-progress"]
+    done = subprocess.run([leader.python, *words], cwd=project, env=leader.environment(), capture_output=True, text=True)
+    assert json.loads(done.stdout)["greeting"] == "Good morning, Ada.", done.stderr
+
+
+def test_an_archive(leader, tmp_path):
+    zipapp.create_archive(PROJECTS / "09-archive" / "app", tmp_path / "app.pyz")
+    said, files = without_place(leader.said(["app.pyz", "--name", "bread"], tmp_path / "store", tmp_path))
+    assert said == {"baked": "a loaf", "flour": "rye"}
+    assert all_shipped(files, leader, tmp_path / "app.pyz")
+
+
+def test_a_program_from_standard_input(leader, tmp_path):
+    """By `moil.run`, which takes its settings from variables."""
+    program = (PROJECTS / "09-by-value" / "program.py").read_text()
+    env = leader.environment(MOIL_BATCH_SYSTEM="processes", MOIL_WORKER_CACHE=str(leader.cache), MOIL_PROGRESS="no")
+    done = subprocess.run([leader.python, "-"], input=program, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"moved": [5, 6], "is_ours": True, "module": "__main__"}
+
+
+def test_a_class_of_the_script_travels_both_ways(leader, tmp_path):
+    program = (PROJECTS / "09-by-value" / "program.py").read_text()
+    lay(tmp_path, {"program.py": program})
+    env = leader.environment(MOIL_BATCH_SYSTEM="processes", MOIL_WORKER_CACHE=str(leader.cache), MOIL_PROGRESS="no")
+    done = subprocess.run([leader.python, "program.py"], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["moved"] == [5, 6] and said["is_ours"]
+
+
+def test_a_script_called_test(leader, tmp_path):
+    """Which hides a package of the standard library's name."""
+    lay(tmp_path, {"test.py": f"{HEAD}import test_more\n@moil.job\ndef main() -> str:\n    return json.dumps(test_more.X)\n{TAIL}", "test_more.py": "X = 5\n"})
+    assert leader.said(["test.py"], tmp_path / "store", tmp_path) == 5
+
+
+# -- in place ----------------------------------------------------------------------------------------------------------
+
+
+def test_live_reads_the_code_where_it_lies(leader, tmp_path):
+    project = copied("10-live", tmp_path)
+    done = leader.run(["main.py", "--number", "8", "--deploy", "live"], tmp_path / "store", project)
+    assert done.returncode == 0, done.stderr
+    said, files = without_place(json.loads(done.stdout))
+    assert said == {"decision": "even"}
+    assert files == [f"{project}/main.py", f"{project}/rules.py"]
+    assert "the run is not frozen" in done.stderr
+
+
+# -- edits -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def edited(leader, tmp_path):
+    """A project that was edited while its run went on, and the job store of that run, which failed at its end."""
+    project = copied("11-edits", tmp_path)
+    go, ledger, store = tmp_path / "go.now", tmp_path / "ledger", tmp_path / "store"
+    words = leader.command(["main.py", str(go), str(ledger)], store)
+    with subprocess.Popen(words, cwd=project, env=leader.environment(), stderr=subprocess.PIPE, text=True) as running:
+        assert wait_until(lambda: go.with_suffix(".waiting").exists() or running.poll() is not None, bound=60)
+        rates = project / "rates.py"
+        rates.write_text(rates.read_text().replace("2.0", "3.0"))
+        go.touch()
+        _, said = running.communicate(timeout=60)
+    assert running.returncode == 1, said
+    ledger.write_text("book 7\n")
+    return project, store, [str(go), str(ledger)]
+
+
+def test_a_run_keeps_the_code_that_it_began_with(leader, edited, tmp_path):
+    project, store, arguments = edited
+    shutil.copytree(store, tmp_path / "second")
+    frozen = leader.run(["main.py", *arguments, "--restart", "--frozen"], store, project)
+    assert json.loads(frozen.stdout) == {"waited": "at 2.0", "converted": 200.0, "audited": "book 7: 200 at 2.0"}, frozen.stderr
+    new = leader.run(["main.py", *arguments, "--restart"], tmp_path / "second", project)
+    assert json.loads(new.stdout) == {"waited": "at 2.0", "converted": 200.0, "audited": "book 7: 200 at 3.0"}, new.stderr
+    assert "the code has changed since the run was last started: rates.py" in new.stderr
+
+
+# -- what is shipped ---------------------------------------------------------------------------------------------------
+
+BESIDE = f"""{HEAD}
+@moil.job
+def main() -> list[str]:
+    return sorted(os.listdir(os.path.dirname(__file__)))
+{TAIL}"""
+
+
+@pytest.fixture
+def cluttered(tmp_path):
+    project = lay(tmp_path / "project", {"main.py": BESIDE, ".env": "PASSWORD=1", "id_rsa": "-", "small.csv": "1", "notes.txt": "-"})
+    with (project / "reads.fq").open("wb") as file:
+        file.truncate(200 << 20)
+    return project
+
+
+def test_secrets_and_large_data_stay_at_home(leader, cluttered, tmp_path):
+    done = leader.run(["main.py"], tmp_path / "store", cluttered)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == ["main.py", "notes.txt", "small.csv"]
+    assert "reads.fq" in done.stderr and "200 MiB" in done.stderr and "deploy-include" in done.stderr
+
+
+def test_what_the_user_says_about_files_holds(leader, cluttered, tmp_path):
+    lay(cluttered, {"pyproject.toml": "[tool.moil]\ndeploy-include = ['reads.fq', '.env']\n", ".moilignore": "notes.txt\n"})
+    os.truncate(cluttered / "reads.fq", 2 << 20)
+    said = leader.said(["main.py"], tmp_path / "store", cluttered)
+    assert {"reads.fq", ".env"} <= set(said) and not {"id_rsa", "notes.txt"} & set(said)
+
+
+# -- the clean room ----------------------------------------------------------------------------------------------------
+
+
+def refused(leader: Leader, tmp_path: Path, files: dict) -> str:
+    """What is said of a program of which nothing was queued."""
+    lay(tmp_path / "project", files)
+    done = leader.run(["main.py"], tmp_path / "store", tmp_path / "project")
+    assert done.returncode == 2 and not list((tmp_path / "store").rglob("orders/*")), done.stderr
+    return done.stderr
+
+
+PLAIN = f"@moil.job\ndef main() -> int:\n    return 1\n{TAIL}"
+
+
+def test_a_module_that_is_made_only_at_home(leader, tmp_path):
+    made = "import types\nif __name__ == '__main__':\n    sys.modules['generated'] = types.ModuleType('generated')\nimport generated\n"
+    said = refused(leader, tmp_path, {"main.py": f"{HEAD}{made}{PLAIN}"})
+    assert "module generated" in said and "main.py:6 imports" in said and "import it inside the job" in said
+
+
+def test_a_module_that_is_excluded(leader, tmp_path):
+    files = {"main.py": f"{HEAD}import tools\n{PLAIN}", "tools.py": "", ".moilignore": "tools.py\n"}
+    said = refused(leader, tmp_path, files)
+    assert "module tools" in said and ".moilignore says 'tools.py'" in said
+
+
+def test_native_code_for_another_machine(leader, tmp_path):
+    elf = b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HHI", 3, 183, 1) + bytes(40)
+    files = {"main.py": f"{HEAD}import fast\n{PLAIN}", "fast/__init__.py": "", "fast/_speed.abi3.so": elf}
+    said = refused(leader, tmp_path, files)
+    assert "fast" in said and "aarch64" in said
+
+
+# -- environments ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def environment(leader, tmp_path_factory):
+    """One environment for all: a project that is installed, a workspace that is installed in place, a wheel."""
+    home = tmp_path_factory.mktemp("environment")
+    venv = lean_venv(home / "venv")
+    projects = {name: copied(name, home) for name in ("05-environment", "06-editable")}
+    venv.pip("setuptools>=70.1")
+    local = ("--no-index", "--no-build-isolation", "--no-deps")
+    venv.pip(*local, projects["05-environment"])
+    venv.pip(*local, "-e", projects["06-editable"] / "packages" / "core", "-e", projects["06-editable"])
+    return venv, projects, Leader(python=venv.python, cache=leader.cache, home=home)
+
+
+@pytest.mark.exhaustive
+def test_an_installed_project(environment, tmp_path):
+    venv, projects, leader = environment
+    command = [str(venv.home / "bin" / "harvest"), *leader.command([], tmp_path / "store")[1:]]
+    shutil.rmtree(projects["05-environment"])
+    done = subprocess.run(command, cwd=tmp_path, env=leader.environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    said, files = without_place(json.loads(done.stdout))
+    assert said == {"worth": {"rye": 51, "oats": 14}, "version": "2.5", "packed": "92a3727965a46f617473"}
+    assert all_shipped(files, leader, venv.home)
+
+
+@pytest.mark.exhaustive
+def test_projects_that_are_installed_in_place(environment, tmp_path):
+    _, projects, leader = environment
+    said, files = without_place(leader.said(["-m", "orchard.main", "--kind", "pear"], tmp_path / "store", tmp_path))
+    assert said == {"tree": "Pyrus communis", "versions": {"orchard": "0.3", "orchard-core": "0.7"}}
+    assert all_shipped(files, leader, projects["06-editable"])
