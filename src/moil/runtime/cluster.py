@@ -261,7 +261,7 @@ class ClusterBatchSystem:
             self._end_by_word(member, member.over)
 
     def _end_by_word(self, member: _Member, seen: Seen) -> None:
-        words = self._last_words(member)
+        words = self._last_words(member) if seen.outcome in _UNEXPLAINED else ""
         if seen.exit_status is not None and seen.exit_status in UNDEPLOYED:
             self._undeployed(member, words or seen.reason, seen.host)
             return
@@ -310,6 +310,9 @@ class ClusterBatchSystem:
                     over.append(batch)
         self._reader.forget([token for _, token, _ in old], over)
 
+
+_UNEXPLAINED = frozenset({Outcome.completed, Outcome.failed, Outcome.lost})
+"""Outcomes whose cause the scheduler does not know."""
 
 UNDEPLOYED = range(90, 95)
 """Exit statuses of the launcher (`moil.deployment.launcher`)."""

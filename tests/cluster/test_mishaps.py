@@ -1,0 +1,192 @@
+"""What may happen to a run on a cluster: whatever it is, the run ends right, and nothing is left in the queue."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.slurm import LEADER, SlurmCluster, Started
+
+pytestmark = pytest.mark.cluster
+
+PYTHON = f"{LEADER}/bin/python"
+BOUND = 120.0
+SMALL = ("--default-memory", "200 MiB")
+ANSWER = 0 + 1 + 2 + 3 + 0 + 1 + 2
+
+
+class Run:
+    """A run of projects/mishaps.py, with a board on which its jobs say that they run."""
+
+    def __init__(self, slurm: SlurmCluster) -> None:
+        self.slurm, name = slurm, secrets.token_hex(4)
+        self.home, self.board, self.store = f"/home/moil/{name}", f"/shared/board-{name}", f"/shared/run-{name}"
+        slurm.copy_in(Path(__file__).parent / "projects" / "mishaps.py", f"{self.home}/mishaps.py")
+        slurm.leader(["mkdir", self.board])
+        self.started: list[Started] = []
+
+    def words(self, *more: str) -> list[str]:
+        options = ["--batch-system", "slurm", "--job-store", self.store, "--slurm-poll-interval", "1"]
+        return [PYTHON, "mishaps.py", self.board, *options, "--no-progress", "--retry-backoff", "0.1", *SMALL, *more]
+
+    def start(self, *more: str) -> Started:
+        self.started.append(self.slurm.popen(self.words(*more), cwd=self.home))
+        return self.started[-1]
+
+    def end(self) -> None:
+        """No leader outlives its test."""
+        for one in self.started:
+            if one.process.poll() is None:
+                one.signal("KILL")
+                one.wait()
+
+    def notes(self) -> list[dict[str, object]]:
+        path = self.slurm.shared / Path(self.board).name / "runs"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def count(self, kind: str) -> int:
+        return len([one for one in self.notes() if str(one["job"]).startswith(kind)])
+
+    def go(self) -> None:
+        (self.slurm.shared / Path(self.board).name / "go").touch()
+
+    def queue(self) -> list[str]:
+        return self.slurm.slurm("squeue", "--noheader", "--array", "--format=%i %j %T %N").splitlines()
+
+    def ended(self, started: Started) -> str:
+        status, out, err = started.wait(BOUND)
+        assert status == 0, err
+        assert out.strip() == str(ANSWER), err
+        until(lambda: not self.queue())
+        return err
+
+    def ran_twice(self, kind: str) -> list[object]:
+        counted = Counter(str(one["job"]) for one in self.notes() if str(one["job"]).startswith(kind))
+        return [name for name, times in counted.items() if times > 1]
+
+
+def until(found: Callable[[], object], bound: float = BOUND) -> None:
+    patience = time.monotonic() + bound
+    while not found():
+        assert time.monotonic() < patience, "it did not come to that"
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def run(slurm: SlurmCluster) -> Iterator[Run]:
+    found = Run(slurm)
+    yield found
+    found.end()
+
+
+def test_nothing_happens(run: Run) -> None:
+    started = run.start()
+    until(lambda: run.count("waits") == 3)
+    until(lambda: {line.split()[1] for line in run.queue()} == {"waits"})
+    run.go()
+    run.ended(started)
+    assert not run.ran_twice("")
+    assert {one["host"] for one in run.notes()} <= set(run.slurm.hosts)
+
+
+def test_a_job_is_cancelled_by_hand(run: Run) -> None:
+    started = run.start()
+    until(lambda: run.count("waits") == 3)
+    run.slurm.slurm("scancel", next(line.split()[0] for line in run.queue() if " waits " in line))
+    until(lambda: run.count("waits") == 4)
+    run.go()
+    err = run.ended(started)
+    assert "cancelled" in err
+    assert not run.ran_twice("quick")
+
+
+def test_a_worker_is_killed(run: Run) -> None:
+    started = run.start()
+    until(lambda: run.count("waits") == 3)
+    one = next(one for one in run.notes() if str(one["job"]).startswith("waits"))
+    run.slurm.on(str(one["host"]), ["sh", "-c", f"kill -9 $(ps -o ppid= -p $(ps -o ppid= -p {one['pid']}))"])
+    until(lambda: run.count("waits") == 4)
+    run.go()
+    run.ended(started)
+    assert not run.ran_twice("quick")
+
+
+def test_slurmd_is_killed_and_comes_back(run: Run) -> None:
+    started = run.start()
+    until(lambda: run.count("waits") == 3)
+    host = str(run.notes()[-1]["host"])
+    run.slurm.stop_worker(host)
+    run.go()
+    run.slurm.start_worker(host)
+    run.ended(started)
+    assert not run.ran_twice("quick")
+
+
+def test_the_leader_is_killed_and_the_next_adopts_what_runs(run: Run) -> None:
+    started = run.start()
+    until(lambda: run.count("waits") == 3)
+    started.signal("KILL")
+    started.wait()
+    assert len(run.queue()) == 3, "they go on without it"
+    started = run.start("--restart")
+    run.go()
+    run.ended(started)
+    assert not run.ran_twice(""), "nothing was started again"
+
+
+def test_what_ended_while_there_was_no_leader_is_heard_of(run: Run) -> None:
+    started = run.start()
+    until(lambda: run.count("waits") == 3)
+    started.signal("KILL")
+    started.wait()
+    run.go()
+    until(lambda: not run.queue())
+    run.ended(run.start("--restart"))
+    assert not run.ran_twice("")
+
+
+@pytest.mark.exhaustive
+def test_the_controller_is_away_for_a_minute(run: Run) -> None:
+    started = run.start()
+    until(lambda: run.count("waits") == 3)
+    run.slurm.stop_controller()
+    run.go()
+    gone = time.monotonic()
+    until(lambda: time.monotonic() > gone + 60.0)
+    run.slurm.start_controller()
+    err = run.ended(started)
+    assert "it is tried again until it answers" in err
+    assert not run.ran_twice("")
+
+
+def test_an_interrupted_run_leaves_nothing_in_the_queue(run: Run) -> None:
+    started = run.start()
+    until(lambda: run.count("waits") == 3)
+    started.signal("INT")
+    status, _, err = started.wait()
+    assert status == 130
+    assert "resume with" in err
+    until(lambda: not run.queue())
+    run.go()
+    run.ended(run.start("--restart"))
+    assert not run.ran_twice("quick")
+
+
+def test_limits_are_raised_and_said(run: Run) -> None:
+    run.go()
+    done = run.slurm.leader(run.words("--limits"), cwd=run.home, timeout=BOUND)
+    assert done.returncode == 0, done.stderr
+    assert "hungry #" in done.stderr
+    assert "out_of_memory" in done.stderr
+    assert "raise memory=" in done.stderr
+    assert "slow #" in done.stderr
+    assert "timed_out" in done.stderr
+    assert "raise walltime=" in done.stderr
+    assert run.count("hungry") == 2
+    assert run.count("slow") == 2
