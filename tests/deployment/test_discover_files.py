@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from moil.deployment import limits, loose
-from moil.deployment.discover import why
+from moil.deployment.discover import why, why_missing
 from moil.deployment.fixed import is_secret
 from moil.errors import UsageError
 from tests.deployment.projects import git, lay, plan_of, reasons, rules, shipped
@@ -204,12 +209,13 @@ def test_what_is_no_file_is_left_out(tmp_path):
     assert (rules(plan, tmp_path)["pkg/pipe"], rules(plan, tmp_path)["pkg/sock"]) == ("it is a pipe", "it is a socket")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_what_cannot_be_read_is_left_out(tmp_path):
+def test_what_cannot_be_read_is_left_out_and_told(tmp_path, monkeypatch):
     lay(tmp_path, PKG)
     lay(tmp_path, "pkg/locked.txt")
-    (tmp_path / "pkg/locked.txt").chmod(0)
-    assert rules(plan_of(script=tmp_path / "main.py"), tmp_path)["pkg/locked.txt"] == "it cannot be read"
+    monkeypatch.setattr("moil.deployment.gather.os.access", lambda path, _how: not path.endswith("locked.txt"))
+    plan = plan_of(script=tmp_path / "main.py")
+    assert rules(plan, tmp_path)["pkg/locked.txt"] == "it cannot be read"
+    assert any("pkg/locked.txt is not shipped" in one for one in plan.remarks)
 
 
 def test_names_need_not_be_text(tmp_path):
@@ -244,3 +250,61 @@ def test_why_tells_the_reason_the_rule_or_the_line_that_helps(tmp_path):
     assert "is not there" in why(plan, str(tmp_path / "absent"))
     assert "lies in no root" in why(plan, os.__file__)
     assert "2 files are shipped" in why(plan, str(tmp_path / "pkg"))
+
+
+def test_a_root_that_git_ignores_as_a_whole_is_not_judged_by_that(tmp_path):
+    lay(tmp_path, {".gitignore": "scratch/\n*.log\n"})
+    lay(tmp_path / "scratch", {**PKG, "pkg/data.txt": "", "config.yaml": ""})
+    git(tmp_path, "init")
+    plan = plan_of(script=tmp_path / "scratch/main.py")
+    assert shipped(plan) == {"main.py", "pkg/__init__.py", "pkg/data.txt", "config.yaml"}
+
+
+def test_git_is_asked_about_a_package_behind_a_link_where_it_really_is(tmp_path):
+    lay(tmp_path / "lib", {".gitignore": "*.bin", "pkg/__init__.py": "", "pkg/x.bin": "", "pkg/y.txt": ""})
+    lay(tmp_path / "app", {".gitignore": "*.txt", "main.py": "import pkg", "z.txt": ""})
+    (tmp_path / "app/pkg").symlink_to("../lib/pkg")
+    git(tmp_path / "lib", "init")
+    git(tmp_path / "app", "init")
+    plan = plan_of(script=tmp_path / "app/main.py")
+    assert (shipped(plan), plan.remarks) == ({".gitignore", "main.py", "pkg/__init__.py", "pkg/y.txt"}, ())
+
+
+def test_a_package_of_another_root_beside_the_script_is_not_called_unreached(tmp_path):
+    lay(tmp_path, {"main.py": "import pkg", "src/pkg/__init__.py": "", "src/unused/__init__.py": ""})
+    plan = plan_of(script=tmp_path / "main.py", path=(tmp_path, tmp_path / "src"))
+    assert (shipped(plan, 0), shipped(plan, 1)) == ({"main.py"}, {"pkg/__init__.py"})
+    assert set(rules(plan, tmp_path)) == {"src/unused/"}
+
+
+def test_why_a_module_is_missing(tmp_path):
+    lay(tmp_path, {"main.py": "import pkg, absent", "pkg/__init__.py": "", "pkg/gone.py": "", ".moilignore": "gone.py", "lonely/__init__.py": "", "other/x.py": ""})
+    plan = plan_of(script=tmp_path / "main.py", path=(tmp_path,))
+    path = [str(tmp_path)]
+    assert "says 'gone.py'" in why_missing(plan, "pkg.gone", path)
+    assert "no import reaches this package; deploy-include = ['lonely/'] ships it" in why_missing(plan, "lonely", path)
+    assert why_missing(plan, "absent", path).startswith("it is imported by main.py:1, and is neither in a root")
+    assert "makes it at run time" in why_missing(plan, "never.heard", path)
+
+
+def test_what_cannot_be_python_is_told(tmp_path):
+    lay(tmp_path, {"main.py": "import bad", "bad.py": b"# \xff\nimport other"})
+    assert any("bad.py cannot be read as Python" in one for one in plan_of(script=tmp_path / "main.py").remarks)
+
+
+parts = st.sampled_from(["a", "b", "c.txt", "d.txt", "*", "*.txt", "?.txt", "**", "[ab]"])
+patterns = st.lists(st.builds("{}{}{}{}".format, st.sampled_from(["", "!"]), st.sampled_from(["", "/"]), st.lists(parts, min_size=1, max_size=2).map("/".join), st.sampled_from(["", "/"])), max_size=3)
+
+
+@pytest.mark.slow
+@settings(max_examples=40, deadline=None)
+@given(patterns, patterns)
+def test_moilignore_means_what_git_would_mean(outer, inner):
+    with tempfile.TemporaryDirectory() as directory:
+        root = Path(directory) / "root"
+        lay(root, " ".join(f"pkg/{one}" for one in ("c.txt", "d.txt", "a/c.txt", "a/b/d.txt", "b/a/c.txt", "b/d.txt")))
+        lay(root, {"main.py": "import pkg", "pkg/__init__.py": "", "pkg/.moilignore": "\n".join(outer), "pkg/a/.moilignore": "\n".join(inner)})
+        git(root, "init")
+        told = subprocess.run(["git", "ls-files", "--others", "--exclude-per-directory=.moilignore"], cwd=root, capture_output=True, text=True, check=True)
+        wanted = {one for one in told.stdout.split() if one.endswith(".txt")}
+        assert {one for one in shipped(plan_of(script=root / "main.py")) if one.endswith(".txt")} == wanted

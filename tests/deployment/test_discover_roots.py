@@ -281,3 +281,18 @@ def test_a_discovery_executes_nothing_of_the_users(tmp_path):
     assert not {name for name in set(sys.modules) - before if name.startswith("pkg")}
     assert not list(tmp_path.rglob("__pycache__"))
     assert os.getcwd()
+
+
+def test_an_installed_module_is_run_from_its_distribution(tmp_path):
+    site = lay(tmp_path / "lib/site-packages", "dep/__init__.py dep/tool.py other/__init__.py")
+    lay(site / "dep-1.dist-info", {"METADATA": "Name: dep\nVersion: 1\n", "RECORD": "dep/__init__.py,,\ndep/tool.py,,\n"})
+    main = {"__main__": Loaded(str(site / "dep/tool.py"))}
+    plan = plan_of(module="dep.tool", path=(tmp_path, site), site=(str(site),), modules=main)
+    assert (plan.entry.module, plan.entry.root, shipped(plan)) == ("dep.tool", -1, set())
+    assert [unit.name for unit in plan.units] == ["dep"]
+
+
+def test_a_main_module_that_is_another_program_is_no_start(tmp_path):
+    lay(tmp_path, "app/__init__.py app/main.py")
+    plan = plan_of(module="app.main", path=(tmp_path,), modules={"__main__": Loaded("/elsewhere/pytest/__main__.py")})
+    assert plan.roots[0].origin == str(tmp_path)

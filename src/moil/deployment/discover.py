@@ -30,7 +30,7 @@ from moil.deployment.rules import Rules, base_of
 from moil.deployment.scans import Scans
 from moil.deployment.start import Start
 from moil.deployment.sweep import Sweep
-from moil.deployment.tree import Tree
+from moil.deployment.tree import Tree, is_below
 from moil.deployment.units import Builder
 from moil.deployment.walk import Walker
 from moil.deployment.why import why, why_missing
@@ -79,7 +79,7 @@ class _Discovery:
         self._known = _surroundings(request)
         self._tree, self._git = Tree(), Git()
         roots = ordered(request, self._known.classifier, self._known.installed.editables(), self._known.unowned)
-        self._start = starting.find(request, self._tree) or _of_module(request.module, Resolver(roots, self._tree))
+        self._start = self._found_start(roots)
         self._roots, self._main = with_start(roots, self._start, request)
         self._check_start()
         self._base = base_of(request.project, _project_of(self._start.origin))
@@ -120,6 +120,15 @@ class _Discovery:
         self._remarks += [*follower.reached.remarks, *included.remarks]
         return self._assembled(builder)
 
+    def _found_start(self, roots: list[Root]) -> Start:
+        """The start; of a module that is installed only its name, since it is shipped as what it is."""
+        start = starting.find(self._request, self._tree)
+        if start is None:
+            start = _of_module(self._request.module, Resolver(roots, self._tree))
+        file = os.path.join(start.origin, start.file)
+        is_installed = start.module and start.file and self._known.classifier.owner(file) is Owner.installed
+        return Start(module=start.module) if is_installed else start
+
     def _check_start(self) -> None:
         if self._start.origin and self._main is None:
             raise UsageError(f"{self._request.script or self._request.module} is not there; check its name")
@@ -140,6 +149,8 @@ class _Discovery:
 
     def _seed(self, follower: Follower) -> None:
         main = self._main
+        if main is None and self._start.module:
+            follower.reached.others[self._start.module.partition(".")[0]] = "the main module"
         if main is not None:
             path = main.in_unit(os.path.join(self._start.origin, self._start.file)) or self._start.file
             words = "the main module" if self._start.module else "the script itself"
@@ -163,7 +174,7 @@ class _Discovery:
         if not self._request.environment:
             return
         for root in self._roots:
-            if self._known.classifier.is_site(root.origin) and root.origin.startswith(self._request.prefix):
+            if self._known.classifier.is_site(root.origin) and is_below(root.origin, self._request.prefix):
                 for name in root.mapping or {}:
                     found = self._resolver.find(name)
                     if found is not None and found.file is not None and found.file.root is root:
@@ -198,6 +209,9 @@ class _Discovery:
             if made or root is self._main:
                 roots.append(root)
                 units += made
+        builder.left_out.extend(
+            LeftOut(path=one + "/", rule="it cannot be read", is_unforeseen=True) for one in self._tree.unreadable
+        )
         remarks = [*limits.check(units, builder.shown), *self._remarks, *self._git.remarks]
         remarks += [f"{one.path} is not shipped: {one.rule}" for one in builder.left_out if one.is_unforeseen]
         return Plan(

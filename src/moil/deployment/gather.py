@@ -15,7 +15,7 @@ from moil.core.requirements import format_size
 from moil.deployment import listing
 from moil.deployment.git import Git
 from moil.deployment.plan import LeftOut, Source
-from moil.deployment.tree import Tree, ancestors, is_below
+from moil.deployment.tree import Tree, ancestors
 from moil.deployment.walk import Directory, Found, Walk
 
 SMALL = 1 << 20
@@ -23,36 +23,47 @@ SMALL = 1 << 20
 
 
 class Ignored:
-    """What git ignores below a root."""
+    """What git ignores below a root. If it ignores the root as a whole, as it does an environment, that says nothing."""
 
     def __init__(self, git: Git, tree: Tree, origin: str) -> None:
         self._git, self._tree, self._origin = git, tree, origin
         self._tops: dict[str, str] = {}
+        self._is_moot: bool | None = None
 
     def of(self, paths: Iterable[str]) -> dict[str, str]:
         """Those of the paths that are ignored, with the rule. A directory's path ends in a slash."""
-        by_top: dict[str, list[str]] = defaultdict(list)
+        if self._is_moot is None:
+            self._is_moot = bool(self._asked([self._origin + "/"]))
+        return {} if self._is_moot else self._asked(paths)
+
+    def _asked(self, paths: Iterable[str]) -> dict[str, str]:
+        """Paths are asked for as they really are, since git follows no links."""
+        by_top: dict[str, dict[str, str]] = defaultdict(dict)
         for path in paths:
-            by_top[self._top(os.path.dirname(path.rstrip("/")))].append(path)
+            above, name = os.path.split(path)
+            real = self._tree.real(above)
+            by_top[self._top(real if name else os.path.dirname(real))][os.path.join(real, name)] = path
         found: dict[str, str] = {}
         for top, some in by_top.items():
-            found |= self._git.ignored(top, some)
+            if top:
+                found |= {some[real]: rule for real, rule in self._git.ignored(top, list(some)).items()}
         return found
 
     def _top(self, directory: str) -> str:
-        """Where git has to be asked: the nearest work tree inside the root, or the root."""
+        """The work tree that a directory lies in; "" if it lies in none."""
         known = self._tops.get(directory)
         if known is None:
-            is_top = directory == self._origin or not is_below(directory, self._origin)
-            here = is_top or ".git" in self._tree.listing(directory)
-            known = self._tops[directory] = directory if here else self._top(os.path.dirname(directory))
+            above = os.path.dirname(directory)
+            outer = "" if above == directory else None
+            known = directory if os.path.exists(os.path.join(directory, ".git")) else outer
+            known = self._tops[directory] = self._top(above) if known is None else known
         return known
 
 
 def after_git(walk: Walk, ignored: Ignored) -> tuple[list[Found], list[LeftOut]]:
     """What git lets through of a walk, and what not; a directory that is ignored whole is one line."""
-    asked = [one for one in walk.found if not one.is_code and one.verdict is None and not one.followed]
-    directories = [one for one in walk.directories if not one.followed and not one.closed and one.path != walk.top]
+    asked = [one for one in walk.found if not one.is_code and one.verdict is None]
+    directories = [one for one in walk.directories if not one.closed and one.path != walk.top]
     if not asked:
         return walk.found, []
     rules = ignored.of([*(one.origin + "/" for one in directories), *(one.entry.path for one in asked)])
@@ -74,7 +85,7 @@ def _outermost(path: str, rules: Mapping[str, str]) -> str:
 
 def unignored(level: list[Directory], ignored: Ignored, left_out: list[LeftOut]) -> list[Directory]:
     """The directories of a level that git lets through."""
-    rules = ignored.of([one.origin + "/" for one in level if not one.followed and not one.closed])
+    rules = ignored.of([one.origin + "/" for one in level if not one.closed])
     left_out += [LeftOut(path=path, rule=rule) for path, rule in rules.items()]
     return [one for one in level if one.origin + "/" not in rules]
 

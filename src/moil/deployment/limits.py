@@ -26,8 +26,8 @@ def check(units: Iterable[PlannedUnit], shown: Callable[[str], str]) -> Iterator
         raise UsageError(_far_too_much(size, largest, shown))
     for one in largest:
         if one.size > LARGE_FILE:
-            why = f"and is shipped ({one.reason})"
-            yield f"{one.path} has {format_size(one.size)} {why}; {_cure(one, shown)} leaves it out"
+            what = f"{one.path} has {format_size(one.size)} and is shipped ({one.reason})"
+            yield f"{what}; {_cure(one, shown)} leaves it out"
     if size > LARGE:
         names = ", ".join(f"{one.path} ({format_size(one.size)})" for one in largest[:3])
         yield f"the program has {format_size(size)}; its largest files are {names}"
@@ -36,8 +36,8 @@ def check(units: Iterable[PlannedUnit], shown: Callable[[str], str]) -> Iterator
 def _far_too_much(size: int, largest: Iterable[Source], shown: Callable[[str], str]) -> str:
     lines = [f"  {format_size(one.size):>9}  {one.path}: {_cure(one, shown)}" for one in largest]
     return (
-        f"the program's own files are {format_size(size)}, and no more than {format_size(MOST)} are shipped; leave some out, in "
-        "[tool.moil] of pyproject.toml or by .moilignore, and let jobs read large data as files. The largest are:\n"
+        f"the program's own files are {format_size(size)}, and no more than {format_size(MOST)} are shipped; leave some "
+        "out, in [tool.moil] of pyproject.toml or by .moilignore, and let jobs read large data as files. The largest are:\n"
         + "\n".join(lines)
     )
 

@@ -101,8 +101,10 @@ def loaded_modules() -> dict[str, Loaded]:
 
 def _attributes(module: object) -> dict[str, Any]:
     try:
-        how = ModuleType.__getattribute__ if isinstance(module, ModuleType) else object.__getattribute__
-        told = how(module, "__dict__")
+        if isinstance(module, ModuleType):
+            told = ModuleType.__getattribute__(module, "__dict__")
+        else:
+            told = object.__getattribute__(module, "__dict__")
     except Exception:  # noqa: BLE001 - a stand-in for a module may raise whatever it likes
         return {}
     return told if type(told) is dict else {}

@@ -11,14 +11,17 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pathspec import GitIgnoreSpec
+from pathspec import GitIgnoreSpec, RegexPattern
 
 from moil.deployment.tree import Tree, ancestors, inside, is_below
 
 NAME = ".moilignore"
+_BELOW = "ps_d"
+_ALL_BELOW = re.compile(r"/\*\*$")
 _WILD = re.compile(r"[*?\[\\]")
 
 
@@ -29,6 +32,39 @@ class Verdict:
     included: bool
     rule: str
     named: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """One .moilignore.
+
+    The library does not tell a file from a directory, so there is a version of the lines for each: one without those
+    that are for directories only, and one in which these are for anything, and `X/**`, which is not X, is `X/**/*`. And it
+    takes what is below a match for a match, by a group of its expressions; but that is for the walk to decide.
+    """
+
+    directory: str
+    lines: list[str]
+    of_files: GitIgnoreSpec
+    of_directories: GitIgnoreSpec
+
+    @staticmethod
+    def read(directory: str, text: str) -> _File:
+        lines = [line.strip() or "#" for line in text.splitlines()]
+        files = ["#" if line.endswith("/") else line for line in lines]
+        directories = [_ALL_BELOW.sub("/**/*", line.rstrip("/") or "#") for line in lines]
+        specs = [GitIgnoreSpec.from_lines(some) for some in (files, directories)]
+        return _File(directory, lines, *specs)
+
+    def verdict(self, path: str, *, directory: bool) -> Verdict | None:
+        inner = inside(self.directory, path)
+        patterns = (self.of_directories if directory else self.of_files).patterns
+        for line, pattern in zip(reversed(self.lines), reversed(patterns), strict=True):
+            found = pattern.regex.match(inner) if isinstance(pattern, RegexPattern) and pattern.regex else None
+            if pattern.include is not None and found and not found.groupdict().get(_BELOW):
+                named = os.path.basename(line.lstrip("!").rstrip("/")) == os.path.basename(path)
+                return Verdict(included=not pattern.include, rule=f"{self.directory}/{NAME} says {line!r}", named=named)
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +102,7 @@ class Rules:
         self.include = [_Pattern.of(one) for one in include]
         self._exclude = [_Pattern.of(one) for one in exclude]
         self._tops = {base}
-        self._chains: dict[str, tuple[tuple[str, GitIgnoreSpec, list[str]], ...]] = {}
+        self._chains: dict[str, tuple[_File, ...]] = {}
 
     def begin_at(self, tops: Iterable[str]) -> None:
         """Look for .moilignore no further up than these directories."""
@@ -74,13 +110,15 @@ class Rules:
 
     def verdict(self, path: str, *, directory: bool = False) -> Verdict | None:
         """What was said about a path; None if nothing was."""
-        end = "/" if directory else ""
         if self.include or self._exclude:
-            found = self._said(self._inner(path) + end)
+            found = self._said(self._inner(path) + ("/" if directory else ""))
             if found:
                 return found
-        chain = self._chain(os.path.dirname(path))
-        return _ignored(chain, path, end) if chain else None
+        for one in reversed(self._chain(os.path.dirname(path))):
+            found = one.verdict(path, directory=directory)
+            if found is not None:
+                return found
+        return None
 
     def _said(self, inner: str) -> Verdict | None:
         for one in self.include:
@@ -117,30 +155,17 @@ class Rules:
     def _inner(self, path: str) -> str:
         return inside(self._base, path) if is_below(path, self._base) else os.path.basename(path)
 
-    def _chain(self, directory: str) -> tuple[tuple[str, GitIgnoreSpec, list[str]], ...]:
+    def _chain(self, directory: str) -> tuple[_File, ...]:
         if directory not in self._chains:
             above = os.path.dirname(directory)
             outer = () if directory in self._tops or above == directory else self._chain(above)
             self._chains[directory] = (*outer, *self._own(directory))
         return self._chains[directory]
 
-    def _own(self, directory: str) -> Iterator[tuple[str, GitIgnoreSpec, list[str]]]:
+    def _own(self, directory: str) -> Iterator[_File]:
         if self._tree.is_file(directory, NAME):
-            try:
-                lines = Path(directory, NAME).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-            except OSError:
-                return
-            yield directory, GitIgnoreSpec.from_lines(lines), lines
-
-
-def _ignored(chain: tuple[tuple[str, GitIgnoreSpec, list[str]], ...], path: str, end: str) -> Verdict | None:
-    for directory, spec, lines in reversed(chain):
-        found = spec.check_file(inside(directory, path) + end)
-        if found.include is not None and found.index is not None:
-            line = lines[found.index].strip()
-            named = os.path.basename(line.lstrip("!").rstrip("/")) == os.path.basename(path)
-            return Verdict(included=not found.include, rule=f"{directory}/{NAME} says {line!r}", named=named)
-    return None
+            with suppress(OSError):
+                yield _File.read(directory, Path(directory, NAME).read_text(encoding="utf-8", errors="surrogateescape"))
 
 
 def base_of(project: Path | None, start: str) -> str:

@@ -49,13 +49,19 @@ def find(request: Request, tree: Tree) -> Start | None:
     if request.module == "__main__":
         return _run_as_such(os.path.dirname(file)) if file else Start()
     if request.module:
-        return of_module(request.module, file) if file else None
+        return of_module(request.module, file) if _is_called(file, request.module) else None
     if not request.script:
         return Start()
     script = os.path.abspath(request.script)
     if os.path.isdir(script) or (not script.endswith(".py") and is_zipfile(script)):
         return _run_as_such(script)
     return _of_script(os.path.realpath(script), request, tree)
+
+
+def _is_called(file: str, module: str) -> bool:
+    """Whether a file can be that of a module of this name."""
+    stem = os.path.splitext(file)[0].removesuffix("/__init__")
+    return stem.endswith("/" + module.replace(".", "/"))
 
 
 def of_module(name: str, file: str) -> Start:

@@ -77,6 +77,7 @@ class Builder:
 
     def _rest(self, root: Root, ignored: Ignored, taken: set[str]) -> list[Source]:
         loose = Loose()
+        reached = {place.root.at_home(place.path) for place in self.reached.packages}
         for place in self._beside(root):
             beside = Beside(
                 root=root,
@@ -84,7 +85,7 @@ class Builder:
                 walker=self.walker,
                 ignored=ignored,
                 shown=self.shown,
-                is_reached=lambda path: Place(root, path) in self.reached.packages,
+                is_reached=lambda path: root.at_home(path) in reached,
             )
             beside.sort(place, loose)
         modules = [one for place, one in self.reached.modules.items() if place.root is root]
