@@ -42,7 +42,7 @@ class Project:
         """By host, the units that were fetched, each as often as it was."""
         found = {}
         for host in self.slurm.hosts:
-            done = self.slurm.on(host, ["cat", f"{self.cache}/fetched"])
+            done = self.slurm.on(host, ["cat", f"{self.cache}/moil-1000/fetched"])
             found[host] = [line.split()[0] for line in done.stdout.splitlines()]
         return found
 

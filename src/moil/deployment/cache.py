@@ -29,7 +29,7 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,12 +49,6 @@ ABANDONED = 24 * 3600.0
 REMEMBERED = 30.0
 """Seconds for which a failure is not tried again on this machine."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-
-
-def choose(asked: str, environ: Mapping[str, str]) -> Path:
-    """The directory of the cache on this machine: what was asked for, else where the machine keeps temporary things."""
-    base = asked or environ.get("SLURM_TMPDIR") or environ.get("TMPDIR")
-    return Path(base, "moil-cache") if base else Path(f"/var/tmp/moil-{os.getuid()}")  # noqa: S108 - it is checked to be the user's own
 
 
 @dataclass(slots=True)

@@ -122,10 +122,10 @@ def fetch_engine(config: dict[str, Any]) -> str:
 
 
 def cache_home(config: dict[str, Any]) -> str:
-    """The worker's cache, which must be the user's own; as `moil.deployment.cache.choose`."""
+    """The worker's cache, which must be the user's own."""
     asked = config.get("worker_cache") or ""
-    base = asked or os.environ.get("SLURM_TMPDIR") or os.environ.get("TMPDIR")
-    home = os.path.join(base, "moil-cache") if base else f"/var/tmp/moil-{os.getuid()}"
+    base = asked or os.environ.get("SLURM_TMPDIR") or os.environ.get("TMPDIR") or "/var/tmp"
+    home = os.path.join(base, f"moil-{os.getuid()}")
     try:
         os.makedirs(os.path.dirname(home), exist_ok=True)
         try:
