@@ -17,7 +17,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import moil
-from tests.deployment.installs import Venv, clean
+from moil import version
+from tests.deployment.installs import Venv, clean, lay
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECTS = ROOT / "examples" / "deploy"
@@ -88,16 +89,13 @@ def lean_venv(home: Path) -> Venv:
                 to.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(distribution.locate_file(file), to)
     (made.site / "moil-in-place.pth").write_text(f"{Path(moil.__file__).parent.parent}\n")
-    _engine_metadata(made)
+    _engine_metadata(made, needed)
     return made
 
 
-def _engine_metadata(venv: Venv) -> None:
-    for file in importlib.metadata.distribution("moil").files or ():
-        if file.parts[0].endswith(".dist-info") and file.name in ("METADATA", "entry_points.txt"):
-            to = venv.site / file
-            to.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(importlib.metadata.distribution("moil").locate_file(file), to)
+def _engine_metadata(venv: Venv, needed: Sequence[str]) -> None:
+    """As an installer would write it today, whenever this interpreter's was written."""
+    lay(venv.site, "moil", version.__version__, requires=tuple(needed), record=False)
 
 
 def _closure(names) -> set[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.patience import wait_until
-from tests.deployment.installs import wheel
+from tests.deployment.installs import Venv, wheel
 from tests.deployment.projects import lay
 from tests.deployment.scenarios import PROJECTS, SCRIPTS, Leader, copied, lean_venv, plainly, without_place
 
@@ -233,3 +233,39 @@ def test_projects_that_are_installed_in_place(environment, tmp_path):
     said, files = without_place(leader.said(["-m", "orchard.main", "--kind", "pear"], tmp_path / "store", tmp_path))
     assert said == {"tree": "Pyrus communis", "versions": {"orchard": "0.3", "orchard-core": "0.7"}}
     assert all_shipped(files, leader, projects["06-editable"])
+
+
+@pytest.fixture(scope="session")
+def uv(tmp_path_factory) -> str:
+    """The directory of uv, in an environment of its own."""
+    venv = Venv.make(tmp_path_factory.mktemp("uv") / "venv")
+    venv.pip("uv")
+    return str(venv.home / "bin")
+
+
+SAYS = """\
+# /// script
+# dependencies = ["alpha==2"]
+# ///
+import importlib.metadata, sys
+import alpha, moil
+
+@moil.job
+def main() -> dict:
+    return {"alpha": alpha.X, "version": importlib.metadata.version("alpha"), "where": {"files": [__file__, alpha.__file__]}}
+"""
+
+
+@pytest.mark.exhaustive
+def test_a_script_that_names_its_dependencies(leader, uv, tmp_path):
+    """The second time the environment is there, and no index is asked."""
+    project, wheels = lay(tmp_path / "project", {"script.py": SAYS}), lay(tmp_path / "wheels", "x/")
+    wheel(wheels, "alpha", "2", {"alpha/__init__.py": "X = 'two'\n"})
+    env = {"PATH": f"{uv}:{os.environ['PATH']}", "UV_FIND_LINKS": str(wheels)}
+    first = leader.run(["-m", "moil", "run", "script.py"], tmp_path / "one", project, env)
+    assert first.returncode == 0 and "making an environment with alpha==2" in first.stderr, first.stderr
+    said, files = without_place(json.loads(first.stdout))
+    assert said == {"alpha": "two", "version": "2"}
+    assert all_shipped(files, leader, project)
+    second = leader.run(["-m", "moil", "run", "script.py:main"], tmp_path / "two", project, env | {"UV_NO_INDEX": "1"})
+    assert json.loads(second.stdout)["alpha"] == "two" and "making" not in second.stderr

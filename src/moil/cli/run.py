@@ -6,10 +6,12 @@
 
 What stands behind the name of the script belongs to the job and to the engine: moil run main.py --help tells.
 
+A script that names its dependencies in a block "# /// script" (PEP 723) is run in an environment that uv makes for it
+once, and that is shipped to workers like any other.
+
 The script is loaded as `multiprocessing.spawn` would, so a guarded block in it does not run. `sys.argv` and the first
 entry of `sys.path` are what they would be under ``python main.py``.
 """
-
 
 from __future__ import annotations
 
@@ -28,6 +30,7 @@ from moil import program
 from moil.authoring.job import JobFunction
 from moil.authoring.service import Service
 from moil.cli.parsing import Parser, verb_parser
+from moil.deployment import inline
 from moil.errors import MoilError, UsageError
 from moil.runtime import entry
 from moil.settings import nearest
@@ -43,6 +46,8 @@ def main(words: Sequence[str]) -> int:
     _check_order(parser, words[:own])
     given = parser.parse_args(words[:own])
     target = _module(given.script) if given.is_module else _script(given.script)
+    if target.script:
+        _with_its_environment(target.script, words)
     command = [*_own_words(), "run", *words[:own]]
     module, loaded = _load(target, words[own:])
     callee = program.as_job(_chosen(module, target))
@@ -52,6 +57,13 @@ def main(words: Sequence[str]) -> int:
 def _check_order(parser: Parser, words: Sequence[str]) -> None:
     if words and words[-1].startswith("-") and words[-1] not in ("-h", "--help", "-m"):
         parser.error(f"{words[-1]} stands before the script; options of the job and of the engine follow it")
+
+
+def _with_its_environment(script: str, words: Sequence[str]) -> None:
+    """Go on in the environment that the script asks for, if it asks for one."""
+    python = inline.python_for(inline.needs(script), lambda text: print(f"moil: {text}", file=sys.stderr, flush=True))
+    if python:
+        os.execv(python, [python, "-m", "moil", "run", *words])  # noqa: S606 - the same program, without a shell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
