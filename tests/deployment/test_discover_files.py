@@ -125,6 +125,7 @@ def test_small_data_beside_the_script_is_shipped_and_large_is_named(tmp_path):
     plan = plan_of(script=tmp_path / "main.py")
     assert shipped(plan) == {"main.py", "config.yaml", "conf/deep/a.toml", "scripts/run.sh"}
     assert rules(plan, tmp_path)["conf/big.bin"] == "it has 1.0 MiB, more than 1 MiB; deploy-include = ['conf/big.bin'] ships it"
+    assert f"{tmp_path}/big.bin is not shipped: it has 1.0 MiB" in "\n".join(plan.remarks)
     assert "big.bin" in shipped(plan_of(script=tmp_path / "main.py", include=("big.bin",)))
 
 
@@ -168,7 +169,7 @@ def test_links_that_stay_inside_stay_links_and_others_stand_for_what_is_behind(t
     targets = {source.path: source.target for _, source in plan.sources() if source.kind == "l"}
     assert targets == {"pkg/alias": "real", "pkg/sub.txt": "real/x.txt"}
     assert {"pkg/big.bin", "pkg/broken", "pkg/up", "pkg/d/again", "pkg/loop"} <= set(rules(plan, tmp_path))
-    assert any("pkg/broken is not shipped" in one for one in plan.remarks)
+    assert {"pkg/broken", "pkg/up"} <= {one.partition(" is not shipped")[0].removeprefix(f"{tmp_path}/") for one in plan.remarks}
 
 
 def test_a_link_to_what_is_not_shipped_is_left_out(tmp_path):
@@ -277,6 +278,16 @@ def test_a_package_of_another_root_beside_the_script_is_not_called_unreached(tmp
     assert set(rules(plan, tmp_path)) == {"src/unused/"}
 
 
+def test_the_line_that_helps_is_relative_to_the_project_and_does_help(tmp_path):
+    lay(tmp_path, {"pyproject.toml": "", "src/main.py": "", "src/unused/x.py": "", "src/unused/__init__.py": ""})
+    given = {"module": "main", "path": (tmp_path / "src",)}
+    told = why(plan_of(**given), str(tmp_path / "src/unused/x.py"))
+    assert told.endswith("deploy-include = ['src/unused/x.py']")
+    assert "unused/x.py" in shipped(plan_of(**given, include=("src/unused/x.py",)))
+    assert "unused/x.py" in shipped(plan_of(**given, include=(f"{tmp_path}/src/unused/x.py",)))
+    assert "deploy-include = ['src/unused']" in why_missing(plan_of(**given), "unused", given["path"])
+
+
 def test_why_a_module_is_missing(tmp_path):
     lay(tmp_path, {"main.py": "import pkg, absent", "pkg/__init__.py": "", "pkg/gone.py": "", ".moilignore": "gone.py", "lonely/__init__.py": "", "other/x.py": ""})
     plan = plan_of(script=tmp_path / "main.py", path=(tmp_path,))
@@ -308,3 +319,25 @@ def test_moilignore_means_what_git_would_mean(outer, inner):
         told = subprocess.run(["git", "ls-files", "--others", "--exclude-per-directory=.moilignore"], cwd=root, capture_output=True, text=True, check=True)
         wanted = {one for one in told.stdout.split() if one.endswith(".txt")}
         assert {one for one in shipped(plan_of(script=root / "main.py")) if one.endswith(".txt")} == wanted
+
+
+def test_a_secret_inside_a_package_is_remarked_on_since_it_may_be_missed(tmp_path):
+    lay(tmp_path, {**PKG, "pkg/certs/ca.pem": "", ".env": ""})
+    (told,) = plan_of(script=tmp_path / "main.py").remarks
+    assert told == f"{tmp_path}/pkg/certs/ca.pem is not shipped: its name is that of a secret; deploy-include = ['ca.pem'] ships it"
+
+
+def test_many_remarks_are_cut_short(tmp_path):
+    lay(tmp_path, PKG)
+    for number in range(9):
+        (tmp_path / f"pkg/{number}").symlink_to("nowhere")
+    told = plan_of(script=tmp_path / "main.py").remarks
+    assert (len(told), told[-1]) == (6, "4 more are not shipped; moil deploy plan shows them")
+
+
+def test_each_directory_is_read_once_and_each_file_asked_for_once(tmp_path, monkeypatch):
+    lay(tmp_path, {"main.py": "import pkg, ns.mod", "pkg/__init__.py": "", "pkg/sub/x.py": "", "pkg/d/y.txt": "", "ns/mod.py": "", "ns/z.txt": "", "data/a.csv": ""})
+    read, scandir = [], os.scandir
+    monkeypatch.setattr("moil.deployment.tree.os.scandir", lambda path: read.append(path) or scandir(path))
+    shipped(plan_of(script=tmp_path / "main.py"))
+    assert sorted(read) == sorted(set(read))

@@ -38,6 +38,9 @@ from moil.errors import UsageError
 
 __all__ = ["ENGINE", "Loaded", "Request", "discover", "loaded_modules", "why", "why_missing"]
 
+_MAINS = ("__main__", "__mp_main__", "__moil_main__")
+_NAMED = 5
+
 
 def discover(request: Request) -> Plan:
     """What is to be shipped. Raises UsageError for a program that is not there, or is far too large."""
@@ -82,7 +85,7 @@ class _Discovery:
         self._start = self._found_start(roots)
         self._roots, self._main = with_start(roots, self._start, request)
         self._check_start()
-        self._base = base_of(request.project, _project_of(self._start.origin))
+        self._base = base_of(request.project, self._start.origin)
         self._never = frozenset(_never(request))
         self._rules = Rules(self._tree, self._base, request.include, request.exclude)
         self._rules.begin_at(root.origin for root in self._roots)
@@ -186,7 +189,7 @@ class _Discovery:
             follower.add(Place(found[0], found[1]), "the program has loaded it")
         elif found is not None and os.path.isfile(file):
             follower.add(Place(*found), "the program has loaded it")
-        elif os.path.isfile(file) and name.partition(".")[0] not in ("__main__", "__moil_main__", "__mp_main__"):
+        elif os.path.isfile(file) and name not in _MAINS and self._known.classifier.place(file) is None:
             self._remarks.append(
                 f"module {name} was loaded from {file}, which lies in no root of the import path: it is not shipped"
             )
@@ -213,7 +216,7 @@ class _Discovery:
             LeftOut(path=one + "/", rule="it cannot be read", is_unforeseen=True) for one in self._tree.unreadable
         )
         remarks = [*limits.check(units, builder.shown), *self._remarks, *self._git.remarks]
-        remarks += [f"{one.path} is not shipped: {one.rule}" for one in builder.left_out if one.is_unforeseen]
+        remarks += _missed(_once(builder.left_out))
         return Plan(
             entry=self._start.entry(roots.index(self._main) if self._main in roots else -1),
             roots=tuple(root.planned() for root in roots),
@@ -259,6 +262,14 @@ def _of_module(name: str, resolver: Resolver) -> Start:
     return Start(module=found.name, origin=place.root.origin, file=place.path, archive=place.root.archive)
 
 
+def _missed(left_out: Iterable[LeftOut]) -> Iterator[str]:
+    """Remarks on what was left out and may be missed, the largest first."""
+    missed = sorted((one for one in left_out if one.is_unforeseen), key=lambda one: -one.size)
+    yield from (f"{one.path} is not shipped: {one.rule}" for one in missed[:_NAMED])
+    if len(missed) > _NAMED:
+        yield f"{len(missed) - _NAMED} more are not shipped; moil deploy plan shows them"
+
+
 def _never(request: Request) -> Iterator[str]:
     """Places that are not shipped, whatever is said."""
     store = request.job_store.removeprefix("file://")
@@ -268,16 +279,6 @@ def _never(request: Request) -> Iterator[str]:
     for one in places:
         yield os.path.abspath(one)
         yield os.path.realpath(one)
-
-
-def _project_of(origin: str) -> str:
-    """The nearest directory above the program that has a pyproject.toml; its own if none has."""
-    place = origin
-    while place and place != os.path.dirname(place):
-        if os.path.isfile(os.path.join(place, "pyproject.toml")):
-            return place
-        place = os.path.dirname(place)
-    return origin or os.getcwd()
 
 
 def _once(every: Iterable[LeftOut]) -> tuple[LeftOut, ...]:

@@ -62,11 +62,11 @@ class Beside:
         if len(rest) > loose.room_for:
             place = self.root.at_home(walk.top) + "/"
             rule = f"the {len(rest)} files of data right in it are too many; name those that are needed in deploy-include"
-            loose.left_out.append(LeftOut(path=place, rule=rule))
+            loose.left_out.append(LeftOut(path=place, rule=rule, is_unforeseen=True))
             return
         for size, one in sorted(self._small(rest, loose), key=lambda pair: (pair[0], pair[1].path)):
             if size > loose.room:
-                loose.left_out.append(LeftOut(path=one.entry.path, rule=self._too_much(one.entry.path), size=size))
+                loose.left_out.append(self._too_much(one.entry.path, size))
             else:
                 loose.found.append(one)
                 loose.room -= size
@@ -78,7 +78,7 @@ class Beside:
             made = looked_at(one, "")
             if isinstance(made, Source) and made.size > SMALL:
                 rule = f"it has {format_size(made.size)}, more than {format_size(SMALL)}; {self._cure(one.entry.path)}"
-                loose.left_out.append(LeftOut(path=one.entry.path, rule=rule, size=made.size))
+                loose.left_out.append(LeftOut(path=one.entry.path, rule=rule, size=made.size, is_unforeseen=True))
             elif isinstance(made, Source):
                 small.append((made.size, one))
             else:
@@ -105,7 +105,7 @@ class Beside:
             meant = [one for one in walk.found if _is_meant(one)]
             loose.found += meant
             rule = f"it has more than {loose.room_for} files; {self._cure(top.origin + '/')}"
-            loose.left_out.append(LeftOut(path=top.origin + "/", rule=rule))
+            loose.left_out.append(LeftOut(path=top.origin + "/", rule=rule, is_unforeseen=True))
             return None
         kept, ignored = after_git(walk, self.ignored)
         loose.left_out += [*walk.left_out, *ignored]
@@ -116,16 +116,16 @@ class Beside:
 
     def _take(self, group: Walk, size: int, loose: Loose) -> None:
         if size > loose.room or len(group.found) > loose.room_for:
-            place = self.root.at_home(group.top) + "/"
-            loose.left_out.append(LeftOut(path=place, rule=self._too_much(place), size=size))
+            loose.left_out.append(self._too_much(self.root.at_home(group.top) + "/", size))
             return
         loose.room -= size
         loose.room_for -= len(group.found)
         loose.found += group.found
         loose.directories += [one for one in group.directories if not self.tree.listing(one.origin)]
 
-    def _too_much(self, place: str) -> str:
-        return f"with it, the data beside the program would be more than {format_size(MOST)}; {self._cure(place)}"
+    def _too_much(self, place: str, size: int) -> LeftOut:
+        rule = f"with it, the data beside the program would be more than {format_size(MOST)}; {self._cure(place)}"
+        return LeftOut(path=place, rule=rule, size=size, is_unforeseen=True)
 
     def _cure(self, place: str) -> str:
         return f"deploy-include = [{self.shown(place)!r}] ships it"

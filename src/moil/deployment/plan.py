@@ -84,7 +84,7 @@ class LeftOut:
     #: The rule, in words that name the line which would change it.
     rule: str
     size: int = 0
-    #: Nobody asked for it: a broken link, a file that cannot be read.
+    #: It may be missed, so it is remarked on: a broken link, a file that is too large, a secret inside a package.
     is_unforeseen: bool = False
 
 

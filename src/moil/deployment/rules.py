@@ -99,8 +99,8 @@ class Rules:
 
     def __init__(self, tree: Tree, base: str, include: Iterable[str], exclude: Iterable[str]) -> None:
         self._tree, self._base = tree, base
-        self.include = [_Pattern.of(one) for one in include]
-        self._exclude = [_Pattern.of(one) for one in exclude]
+        self.include = [_Pattern.of(one.removeprefix(base)) for one in include]
+        self._exclude = [_Pattern.of(one.removeprefix(base)) for one in exclude]
         self._tops = {base}
         self._chains: dict[str, tuple[_File, ...]] = {}
 
@@ -168,9 +168,14 @@ class Rules:
                 yield _File.read(directory, Path(directory, NAME).read_text(encoding="utf-8", errors="surrogateescape"))
 
 
-def base_of(project: Path | None, start: str) -> str:
-    """The directory that patterns are relative to."""
-    return os.path.abspath(project) if project else start
+def base_of(project: Path | None, origin: str) -> str:
+    """The directory that patterns are relative to: the project's, which is the nearest above that has a pyproject.toml."""
+    if project:
+        return os.path.abspath(project)
+    for place in ancestors(origin) if origin else ():
+        if os.path.isfile(os.path.join(place, "pyproject.toml")):
+            return place
+    return origin or os.getcwd()
 
 
 def is_in_any(path: str, places: frozenset[str]) -> bool:

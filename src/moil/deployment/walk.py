@@ -81,7 +81,7 @@ class Walker:
             below: list[Directory] = []
             for one in level:
                 below += self._enter(one, walk)
-                if most and len(walk.found) > most:
+                if most and max(len(walk.found), len(walk.directories)) > most:
                     walk.is_cut = True
                     return walk
             level = prune(below)
@@ -144,7 +144,8 @@ class Walker:
             walk.left_out.append(LeftOut(path=entry.path, rule=verdict.rule))
         elif not is_meant and not found.is_code and self._is_secret(entry):
             rule = f"its name is that of a secret; deploy-include = [{entry.name!r}] ships it"
-            walk.left_out.append(LeftOut(path=entry.path, rule=rule))
+            in_package = self._tree.is_package(walk.directories[0].origin)
+            walk.left_out.append(LeftOut(path=entry.path, rule=rule, is_unforeseen=in_package))
         elif is_meant or (not fixed.file_rule(entry.name) and not (above.closed and verdict is None)):
             walk.found.append(Found(found.path, entry, found.leads_to, found.followed, verdict))
 

@@ -6,9 +6,8 @@ import os
 from collections.abc import Iterable
 
 from moil.deployment.plan import LeftOut, Plan
+from moil.deployment.rules import base_of
 from moil.deployment.tree import is_below
-
-_MEND = "add it to [tool.moil] of pyproject.toml: deploy-include = [{!r}]"
 
 
 def why(plan: Plan, path: str) -> str:
@@ -42,7 +41,12 @@ def _unknown(plan: Plan, path: str, absolute: str) -> str:
     if not roots:
         listed = ", ".join(root.origin for root in plan.roots) or "none"
         return f"{path} is left out: it lies in no root of the import path that holds code of the program ({listed})"
-    return f"{path} is left out: not reached by any import; {_MEND.format(os.path.relpath(absolute, roots[0]))}"
+    return f"{path} is left out: not reached by any import; {_mend(absolute, roots[0])}"
+
+
+def _mend(path: str, root: str) -> str:
+    shown = os.path.relpath(path, base_of(None, root))
+    return f"add it to [tool.moil] of pyproject.toml: deploy-include = [{path if shown == '.' else shown!r}]"
 
 
 def why_missing(plan: Plan, name: str, path: Iterable[str]) -> str:
@@ -52,7 +56,7 @@ def why_missing(plan: Plan, name: str, path: Iterable[str]) -> str:
         if found is not None:
             return f"{candidate} is left out, because {found.rule}"
     for candidate in _candidates(name, path):
-        return f"{candidate} is there, but no import in the program's own files reaches it; {_MEND.format(candidate)}"
+        return f"{candidate} is there, but no import in the program's own files reaches it; {_mend(candidate, candidate)}"
     who = plan.unresolved.get(name) or plan.unresolved.get(name.partition(".")[0])
     if who:
         return (
