@@ -8,6 +8,7 @@ read it where it lies (and check that it is what the run started with), ``off`` 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import platform
 import sys
@@ -232,9 +233,15 @@ class Shipping:
                 "python": list(sys.version_info[:2]),
                 "worker_python": self._settings.worker_python if self._settings.deploy == "auto" else None,
                 "worker_cache": str(self._settings.worker_cache or ""),
+                "way": "" if self._settings.deploy != "auto" or "rehearsal" in words else self._way(shipped),
                 **words,
             }
         )
+
+    def _way(self, shipped: Shipped) -> str:
+        """The name of the note that one worker of the run leaves for the next on the same machine."""
+        told = [self._store.locator, shipped.pin, shipped.engine.digest, self._settings.worker_python]
+        return hashlib.sha256(json.dumps(told).encode() + shipped.key).hexdigest()
 
 
 def too_large(plan: Plan) -> Iterator[str]:

@@ -90,6 +90,7 @@ class Cache:
             with contextlib.suppress(OSError):
                 if time.time() - left.stat().st_ctime > ABANDONED:
                     remove_tree(left) if left.is_dir() else left.unlink()
+        self.forget_ways()
 
     @property
     def views(self) -> Path:
@@ -207,6 +208,13 @@ class Cache:
         for mark in (self.home / "marks").iterdir():
             with contextlib.suppress(OSError, ValueError):
                 yield mark.stat().st_mtime, int(json.loads(mark.read_bytes())["size"]), mark.name
+
+    def forget_ways(self) -> None:
+        """Remove notes of ways that nobody has gone for long (see `moil.arrival`): they may hold the variables of a run."""
+        with contextlib.suppress(OSError):
+            for note in (self.home / "ways").iterdir():
+                if time.time() - note.stat().st_mtime > ABANDONED:
+                    note.unlink()
 
     def _evict(self, keep: int) -> bool:
         """Remove views and units that nobody uses, the least recently used first; whether anything was removed."""

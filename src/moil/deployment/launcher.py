@@ -2,23 +2,19 @@
 
 This file is never imported there. Its text travels in what a scheduler is given (`moil.deployment.boot` puts that
 together), and is run by whatever ``python3`` the machine has, so it is written for Python 3.8 and the standard library.
-It does as little as it can: everything that can be done by the engine is done by the engine.
+It does as little as it can: everything that can be done by the engine is done by the engine. And it imports as little as
+it can, and late, because every job waits for it: where a worker of the same run has been on this machine before, it has
+left a note of the way it went, and the user's Python is reached without the engine being asked.
 
-Its exit statuses are its last words where nobody can read anything else (`STATUSES`).
+Its exit statuses are its last words where nobody can read anything else.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
+import fcntl
 import json
 import os
-import shutil
-import stat
-import subprocess
 import sys
-import tempfile
-import zipfile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +25,7 @@ NO_PYTHON, WRONG_PYTHON, NO_STORE, NO_CACHE, DAMAGED = 90, 91, 92, 93, 94
 the cache cannot be used, the engine's archive is not what it should be."""
 
 HANDED_OVER = "MOIL_HANDED_OVER"
+ATTEND = "import sys; from moil.remote import attend; attend(sys.argv.pop())"
 
 
 class Trouble(Exception):
@@ -42,6 +39,7 @@ class Trouble(Exception):
 def launch(config: dict[str, Any], script: str) -> None:
     """Become the engine's worker; `script` is the file that this runs from. Ends the process if that is not possible."""
     try:
+        take_known_way(config)
         find_python(config, script)
         engine = fetch_engine(config)
     except Trouble as trouble:
@@ -49,9 +47,56 @@ def launch(config: dict[str, Any], script: str) -> None:
         sys.stderr.flush()
         os._exit(trouble.status)
     sys.path.insert(0, engine)
-    from moil.remote import main
+    from moil.arrival import main
 
     main(config)
+
+
+def take_known_way(config: dict[str, Any]) -> None:
+    """Become the user's Python at once, if the machine's cache has a note of how; else return."""
+    if not config.get("way"):
+        return
+    home = cache_home(config)
+    note = os.path.join(home, "ways", config["way"])
+    try:
+        with open(note) as file:
+            way = json.load(file)
+        if way["boot"] != boot_id():
+            return
+        lock = os.open(os.path.join(home, "locks", way["lock"]), os.O_RDWR)
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        os.stat(way["python"])
+        os.utime(note)
+    except (OSError, ValueError, KeyError):
+        return
+    os.set_inheritable(lock, True)
+    become(way, config)
+
+
+def become(way: dict[str, Any], config: dict[str, Any]) -> None:
+    """Be the user's Python from now on. `way` says which, with what variables, for which main module."""
+    variable, first = config.get("member") or ("", 0)
+    number = int(os.environ[variable]) - int(first) if variable else None
+    words = json.dumps({**config, **way["words"], "number": number})
+    environ = variables(way, dict(os.environ))
+    os.execve(way["python"], [way["python"], "-P", *way["flags"], "-c", ATTEND, words], environ)
+
+
+def variables(way: dict[str, Any], environ: dict[str, str]) -> dict[str, str]:
+    """The machine's own variables, those of the run, and those by which the program's code is found."""
+    kept = {name: value for name, value in environ.items() if not name.startswith(("PYTHON", "MOIL_"))}
+    found = {**kept, **way["variables"], "PYTHONPATH": os.pathsep.join(way["path"])}
+    if way["programs"]:
+        found["PATH"] = os.pathsep.join([way["programs"], found.get("PATH") or os.defpath])
+    if way["prefix"]:
+        found["VIRTUAL_ENV"] = way["prefix"]
+    return found
+
+
+def boot_id() -> str:
+    """Changes when the machine is started anew; as `moil.deployment.cache.boot_id`."""
+    with open("/proc/sys/kernel/random/boot_id") as file:
+        return file.read().strip()
 
 
 def find_python(config: dict[str, Any], script: str) -> None:
@@ -77,6 +122,8 @@ def find_python(config: dict[str, Any], script: str) -> None:
 
 def _is_right(candidate: str, wanted: tuple[int, ...]) -> bool:
     """Whether it is a Python of that version, and not a shim that only says there is none."""
+    import subprocess
+
     code = "import sys; print('%d.%d' % sys.version_info[:2])"
     try:
         told = subprocess.run(
@@ -93,6 +140,8 @@ def _asked_for_another(config: dict[str, Any]) -> bool:
 
 
 def _candidates(config: dict[str, Any], name: str) -> list[str]:
+    import shutil
+
     asked = config.get("worker_python") or ""
     if asked:
         return [one for one in (shutil.which(asked),) if one]
@@ -103,6 +152,8 @@ def _candidates(config: dict[str, Any], name: str) -> list[str]:
 
 def fetch_engine(config: dict[str, Any]) -> str:
     """The directory of the engine in this machine's cache; fetched unless it is there."""
+    import hashlib
+
     digest = config["engine"]["digest"]
     home = cache_home(config)
     place = os.path.join(home, "engine", digest)
@@ -133,11 +184,12 @@ def cache_home(config: dict[str, Any]) -> str:
         except FileExistsError:
             pass
         found = os.lstat(home)
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        if found.st_mode & 0o170000 != 0o040000 or found.st_uid != os.getuid():
             raise Trouble(
                 NO_CACHE, f"the worker's cache {home} belongs to somebody else; choose another with --worker-cache"
             )
-        os.chmod(home, 0o700)
+        if found.st_mode & 0o077:
+            os.chmod(home, 0o700)
         for part in ("engine", "tmp"):
             os.makedirs(os.path.join(home, part), exist_ok=True)
     except OSError as error:
@@ -162,6 +214,11 @@ def _read(config: dict[str, Any]) -> bytes:
 
 
 def _unpack(data: bytes, home: str, place: str) -> None:
+    import io
+    import shutil
+    import tempfile
+    import zipfile
+
     staged = tempfile.mkdtemp(prefix="engine-", dir=os.path.join(home, "tmp"))
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:

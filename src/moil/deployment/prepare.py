@@ -24,22 +24,29 @@ from moil.ports.job_store import JobStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """How to start the user's Python on this machine."""
+    """The way to the user's Python on this machine; `moil.deployment.launcher.become` goes it."""
 
     python: str
     flags: tuple[str, ...]
-    environ: dict[str, str]
+    variables: dict[str, str]
+    #: Entries for PYTHONPATH.
+    path: tuple[str, ...]
+    #: A directory to be put first on PATH.
+    programs: str = ""
+    #: That of the virtual environment.
+    prefix: str = ""
     #: The main module, as `moil.runtime.entry.Entry` knows it.
     script: str = ""
     module: str = ""
-    #: Keeps what is in use from being evicted, for as long as it is open.
+    #: The name of the lock that keeps what is in use from being evicted, and the lock.
+    lock: str = ""
     lease: Lease | None = None
 
 
-def prepare(pin: Pin, store: JobStore, cache: Cache, engine: str, environ: Mapping[str, str]) -> Prepared:
+def prepare(pin: Pin, store: JobStore, cache: Cache, engine: str) -> Prepared:
     """Have everything here. Raises DeploymentError, DamagedError, StoreError."""
     if pin.in_place is not None:
-        return _in_place(pin, pin.in_place, engine, environ)
+        return _in_place(pin, pin.in_place, engine)
     with cache.remembering(f"{pin.deployment}"):
         deployment = manifest.decode(store.get(f"deploy/deployments/{pin.deployment}"), pin.deployment)
         check_platform(deployment.native)
@@ -47,9 +54,13 @@ def prepare(pin: Pin, store: JobStore, cache: Cache, engine: str, environ: Mappi
     return Prepared(
         python=found.python,
         flags=pin.flags,
-        environ=variables(pin, environ, path=found.path, programs=found.bin, prefix=str(found.directory)),
+        variables=pin.variables,
+        path=found.path,
+        programs=found.bin,
+        prefix=str(found.directory),
         script=view.script(deployment, found),
         module=deployment.entry.module,
+        lock=found.directory.name,
         lease=lease,
     )
 
@@ -118,31 +129,19 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".") if part.isdigit())
 
 
-def variables(
-    pin: Pin, environ: Mapping[str, str], *, path: tuple[str, ...], programs: str = "", prefix: str = ""
-) -> dict[str, str]:
-    """The machine's own variables, those of the pin, and those that make the program's code be found."""
-    kept = {name: value for name, value in environ.items() if not name.startswith(("PYTHON", "MOIL_"))}
-    found = {**kept, **pin.variables, "PYTHONPATH": os.pathsep.join(path)}
-    if programs:
-        found["PATH"] = os.pathsep.join(filter(None, (programs, found.get("PATH", os.defpath))))
-    if prefix:
-        found["VIRTUAL_ENV"] = prefix
-    return found
-
-
-def _in_place(pin: Pin, place: InPlace, engine: str, environ: Mapping[str, str]) -> Prepared:
+def _in_place(pin: Pin, place: InPlace, engine: str) -> Prepared:
     if not os.access(place.python, os.X_OK):
         raise DeploymentError(
             f"{place.python} is not to be seen on {platform.node()}, and the run reads its code where it lies: put the "
             "environment on a file system that all machines share, or leave out --deploy live"
         )
     check_unchanged(place.digests)
-    path = (*place.path, engine)
     return Prepared(
         python=place.python,
         flags=pin.flags,
-        environ=variables(pin, environ, path=path, programs=os.path.dirname(place.python)),
+        variables=pin.variables,
+        path=(*place.path, engine),
+        programs=os.path.dirname(place.python),
         script=place.script,
         module=place.module,
     )
