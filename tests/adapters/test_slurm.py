@@ -24,8 +24,7 @@ DOWN = (
     "sbatch: error: Slurm temporarily unable to accept job, sleeping and retrying",
     "sbatch: error: Batch job submission failed: Connection refused",
     "sbatch: error: Batch job submission failed: Protocol authentication error",
-    "sbatch: error: AssocMaxSubmitJobLimit\nsbatch: error: Batch job submission failed: "
-    "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)",
+    "AssocMaxSubmitJobLimit\nJob violates accounting/QOS policy (job submit limit, user's size and/or time limits)",
     "sbatch: error: QOSMaxSubmitJobPerUserLimit\nsbatch: error: Batch job submission failed: Job violates accounting/QOS policy",
     "sbatch: error: Batch job submission failed: Required partition not available (inactive or drain)",
     "sbatch: error: Batch job submission failed: Slurm backup controller in standby mode",
@@ -138,6 +137,7 @@ class TestWhatIsAskedFor:
         assert (logs / f"{ids[0]}.log").read_text() == "said\n"
 
 
+@pytest.mark.slow
 class TestTheCommands:
     def test_variables_that_would_change_their_meaning_are_kept_from_them(self, fake, monkeypatch):
         changing = dict.fromkeys(("SBATCH_PARTITION", "SLURM_JOB_ID", "SQUEUE_FORMAT", "SLURM_CLUSTERS", "SACCT_FORMAT"), "x")
@@ -190,6 +190,7 @@ class TestTheCommands:
             bench.scheduler.query(["1_0"])
 
 
+@pytest.mark.slow
 class TestSubmissionsThatMayHaveHappened:
     def test_one_that_has(self, fake, tmp_path):
         bench = bench_of(fake, tmp_path, patience=2)
@@ -341,6 +342,7 @@ class TestTheCluster:
             bench.scheduler.largest_array
 
 
+@pytest.mark.slow
 class TestCancelling:
     def test_whole_arrays_go_by_one_word_and_parts_by_spans(self, bench, fake):
         ids = bench.submit("true", 10)

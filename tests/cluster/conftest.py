@@ -9,12 +9,8 @@ from tests.cluster.docker import Unavailable
 from tests.cluster.slurm import SlurmCluster
 
 
-@pytest.fixture(scope="session")
-def slurm_session() -> Iterator[SlurmCluster]:
-    if name := os.environ.get("MOIL_CLUSTER"):
-        yield SlurmCluster.attach(name)
-        return
-    cluster = SlurmCluster()
+def cluster_or_skip(cluster: SlurmCluster) -> Iterator[SlurmCluster]:
+    """Up and down again. Where no cluster is possible the tests are skipped, loudly, and fail in CI."""
     try:
         cluster.up()
     except Unavailable as reason:
@@ -25,6 +21,14 @@ def slurm_session() -> Iterator[SlurmCluster]:
         yield cluster
     finally:
         cluster.down()
+
+
+@pytest.fixture(scope="session")
+def slurm_session() -> Iterator[SlurmCluster]:
+    if name := os.environ.get("MOIL_CLUSTER"):
+        yield SlurmCluster.attach(name)
+    else:
+        yield from cluster_or_skip(SlurmCluster())
 
 
 @pytest.fixture

@@ -128,6 +128,7 @@ class SlurmCluster:
         storage = "accounting_storage/slurmdbd\nAccountingStorageHost=ctl" if self.accounting else "accounting_storage/none"
         self._write("slurm.conf", {"CONTROLLER": CONTROLLER, "HOSTS": ",".join(self.hosts), "ACCOUNTING": storage})
         self._write("cgroup.conf", {})
+        self._write("gres.conf", {})
         if self.accounting:
             self._write("slurmdbd.conf", {"CONTROLLER": CONTROLLER})
         key = self._directory / "etc" / "munge.key"
@@ -256,11 +257,11 @@ class SlurmCluster:
 
     # -- mishaps --------------------------------------------------------------------------------------------------------
 
-    def start_controller(self) -> None:
-        """Start slurmctld, which takes up where it was."""
+    def start_controller(self, *, forgetful: bool = False) -> None:
+        """Start slurmctld, which takes up where it was, or has forgotten all jobs."""
         if self.accounting and not self._is_running(CONTROLLER, "slurmdbd"):
             self._must(CONTROLLER, "bash /usr/local/bin/accounting.sh")
-        self._must(CONTROLLER, "slurmctld")
+        self._must(CONTROLLER, "slurmctld -c" if forgetful else "slurmctld")
         assert wait_until(lambda: "is UP" in self.on(CONTROLLER, ["scontrol", "ping"]).stdout, bound=BOUND), self.log()
 
     def stop_controller(self) -> None:

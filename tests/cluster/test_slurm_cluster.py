@@ -59,7 +59,8 @@ def test_hosts_see_nothing_of_the_leader_s(slurm, tmp_path):
 
 def test_hosts_have_no_way_out(slurm):
     for host in (CONTROLLER, *slurm.hosts):
-        assert "default" not in slurm.on(host, ["ip", "route"]).stdout
+        reach = "import socket; socket.create_connection(('1.1.1.1', 80), 1)"
+        assert slurm.on(host, ["python3", "-c", reach]).returncode == 1
 
 
 def test_the_controller_can_be_stopped_and_jobs_go_on(slurm):
@@ -70,14 +71,3 @@ def test_the_controller_can_be_stopped_and_jobs_go_on(slurm):
     (slurm.shared / "go-on").touch()
     slurm.start_controller()
     assert until(slurm, array, *ENDED) == ["COMPLETED"]
-
-
-@pytest.mark.exhaustive
-def test_a_host_that_is_lost_is_noticed(slurm):
-    array = sbatch(slurm, "--array=0-0", "--no-requeue", f"--nodelist={slurm.hosts[1]}", script="exec sleep 600")
-    until(slurm, array, "RUNNING")
-    slurm.lose(slurm.hosts[1])
-    try:
-        assert wait_until(lambda: states(slurm, array) == ["NODE_FAIL"], bound=120)
-    finally:
-        slurm.start_worker(slurm.hosts[1])

@@ -7,7 +7,7 @@ import pytest
 from moil.adapters.slurm import SlurmScheduler
 from moil.adapters.slurm_settings import SlurmSettings
 from moil.core.records import Outcome
-from moil.core.requirements import MIB, Requirements
+from moil.core.requirements import MIB, Accelerator, Requirements
 from moil.ports.scheduler import Refused, SchedulerDown, Standing
 from moil.testing.scheduler import FOREVER, SchedulerBench, SchedulerTests
 from tests.cluster.slurm import SlurmCluster
@@ -66,13 +66,20 @@ class TestOnlyARealOne:
         ids = bench.submit(FOREVER)
         assert bench.wait(ids, Standing.running)[ids[0]].host in slurm.hosts
 
+    def test_devices(self, slurm):
+        bench = bench_of(slurm, gpu_partition="short")
+        assert bench.scheduler.ceiling.accelerators == 2
+        for wanted in (Accelerator(count=1), Accelerator(model="a100", count=2)):
+            needs = Requirements(memory=MIB, accelerators=(wanted,))
+            assert bench.end('[ "$SLURM_JOB_PARTITION" = short ]', needs=needs).outcome is Outcome.completed
+
     def test_a_controller_that_is_away_comes_back(self, slurm):
         bench = bench_of(slurm)
         ids = bench.submit("until [ -e @/go-on ]; do sleep 0.1; done")
         bench.wait(ids, Standing.running)
         slurm.stop_controller()
         try:
-            for question in (lambda: bench.scheduler.query(ids), lambda: bench.submit("true"), lambda: bench.scheduler.cancel(ids)):
+            for question in (lambda: bench.scheduler.query(ids), lambda: bench.submit("true")):
                 with pytest.raises(SchedulerDown):
                     question()
         finally:

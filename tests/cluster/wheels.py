@@ -18,6 +18,7 @@ from tests.cluster.docker import CACHE, locked, run
 
 ROOT = Path(__file__).parent.parent.parent
 PYTHON = "3.11"
+MOST_KEPT = 30
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64", "manylinux_2_5_x86_64")
 
 
@@ -48,7 +49,15 @@ def _made(asked: Iterable[str], make) -> Path:
                 building.rename(target)
             finally:
                 shutil.rmtree(building, ignore_errors=True)
+        target.touch()
+        _forget(target.parent)
     return target
+
+
+def _forget(folder: Path) -> None:
+    """What has not been asked for in a while."""
+    for path in sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)[:-MOST_KEPT]:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _build_moil(to: Path, needed: Path) -> None:

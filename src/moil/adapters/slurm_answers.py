@@ -8,14 +8,12 @@ it: its worker has said by then how it ended, or Slurm will.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from moil.adapters.slurm_submission import WORKER_MEMORY, member, read_comment
+from moil.adapters.slurm_submission import member, read_comment
 from moil.core.records import Outcome
-from moil.core.requirements import MIB, Ceiling
 from moil.ports.scheduler import SchedulerId, Seen, Standing
 
 _IDS = (("ArrayJobID", 20), ("ArrayTaskID", 20))
@@ -42,13 +40,13 @@ _QUEUED = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUE
 
 _HELD = "it is held and will not start: release it with scontrol release, or cancel the run"
 _STUCK: Mapping[str, str] = MappingProxyType({
-    "partitiontimelimit": "its time limit is more than the partition allows: lower walltime=, or choose another --slurm-partition",
+    "partitiontimelimit": "the partition does not allow so much time: lower walltime=, or choose another --slurm-partition",
     "partitionnodelimit": "the partition does not allow what it asks for: choose another --slurm-partition",
     "partitionconfig": "the partition does not allow what it asks for: choose another --slurm-partition, or ask for less",
     "partitiondown": "the partition is down: wait until it is up, or choose another --slurm-partition",
     "partitioninactive": "the partition is inactive: wait until it is active, or choose another --slurm-partition",
-    "badconstraints": "no machine has what it asks for: change --slurm-constraint, --slurm-exclude or the job's requirements",
-    "reqnodenotavail": "the machines that could run it are down or reserved: wait, or change --slurm-reservation or --slurm-exclude",
+    "badconstraints": "no machine has what it asks for: change --slurm-constraint, --slurm-exclude or what the job asks for",
+    "reqnodenotavail": "the machines that could run it are down or reserved: wait, or change --slurm-reservation",
     "reservationdeleted": "its reservation is gone: choose another --slurm-reservation",
     "invalidaccount": "its account is not valid any more: choose another --slurm-account",
     "invalidqos": "its quality of service is not valid any more: choose another --slurm-qos",
@@ -187,107 +185,3 @@ def _ending(outcome: Outcome, row: Row) -> str:
 def _by_whom(row: Row) -> str:
     _, by, user = row.state.partition(" by ")
     return f" by user {user}" if by else ""
-
-
-# -- the cluster ---------------------------------------------------------------------------------------------------------
-
-_UNUSABLE = frozenset({"DOWN", "DRAIN", "DRAINED", "DRAINING", "FAIL", "FAILING", "FUTURE", "ERROR", "UNKNOWN"})
-_DEVICES = re.compile(r"(?:^|,)gpu(?::[^,:(]+)?:(\d+)")
-_CLOCK = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
-    """One machine of the cluster, as ``scontrol show node`` prints it."""
-
-    partitions: frozenset[str]
-    usable: bool
-    architecture: str
-    cores: int
-    #: In MiB.
-    memory: int
-    devices: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Partition:
-    """One partition, as ``scontrol show partition`` prints it; None: no limit."""
-
-    name: str
-    default: bool
-    minutes: int | None
-    cores: int | None
-    memory: int | None
-
-
-def field(line: str, name: str) -> str:
-    """A value in a line of ``scontrol --oneliner``."""
-    found = re.search(rf"(?:^|\s){name}=(\S*)", line)
-    return found.group(1) if found else ""
-
-
-def machines(text: str) -> list[Machine]:
-    """All that ``scontrol show node`` tells of."""
-    return [_machine(line) for line in text.splitlines() if field(line, "NodeName")]
-
-
-def _machine(line: str) -> Machine:
-    return Machine(
-        partitions=frozenset(field(line, "Partitions").split(",")),
-        usable=not _UNUSABLE & {word.rstrip("*~#!%$@^-") for word in field(line, "State").split("+")},
-        architecture=field(line, "Arch"),
-        cores=_number(field(line, "CPUEfctv")) or _number(field(line, "CPUTot")) - _number(field(line, "CoreSpecCount")),
-        memory=_number(field(line, "RealMemory")) - _number(field(line, "MemSpecLimit")),
-        devices=sum(map(int, _DEVICES.findall(field(line, "Gres")))),
-    )
-
-
-def partitions(text: str) -> list[Partition]:
-    """All that ``scontrol show partition`` tells of."""
-    return [_partition(line) for line in text.splitlines() if field(line, "PartitionName")]
-
-
-def _partition(line: str) -> Partition:
-    return Partition(
-        name=field(line, "PartitionName"),
-        default=field(line, "Default") == "YES",
-        minutes=minutes(field(line, "MaxTime")),
-        cores=_number(field(line, "MaxCPUsPerNode")) or None,
-        memory=_number(field(line, "MaxMemPerNode")) or None,
-    )
-
-
-def minutes(text: str) -> int | None:
-    """A time limit as Slurm prints it, ``1-12:00:00``; None: no limit."""
-    found = _CLOCK.fullmatch(text)
-    if not found:
-        return None
-    days, *clock = (int(part) if part else None for part in found.groups())
-    first, second, third = clock
-    if days is not None or third is not None:
-        return (days or 0) * 1440 + (first or 0) * 60 + (second or 0)
-    return first
-
-
-def ceiling(have: list[Machine], chosen: list[Partition]) -> Ceiling:
-    """The most that one job can get on these machines in these partitions, the worker's own share taken off."""
-    able = [(one, part) for one in have for part in chosen if part.name in one.partitions]
-    if not able:
-        return Ceiling()
-    memory = max(_least(one.memory, part.memory) for one, part in able) * MIB - WORKER_MEMORY
-    return Ceiling(
-        cores=max(_least(one.cores, part.cores) for one, part in able),
-        memory=max(memory, 0),
-        accelerators=max(one.devices for one, _ in able),
-    )
-
-
-def _least(have: int, limit: int | None) -> int:
-    return have if limit is None else min(have, limit)
-
-
-def largest_array(text: str) -> int:
-    """How many members an array may have, from ``scontrol show config``; 0: there are no arrays here."""
-    most = re.search(r"^MaxArraySize\s*=\s*(\d+)", text, re.MULTILINE)
-    at_once = re.search(r"\bmax_array_tasks=(\d+)", text)
-    return min(int(one.group(1)) for one in (most, at_once) if one) if most else 1

@@ -87,7 +87,10 @@ class SlurmSettings:
         "{kind}:{model}:{count}", help="how Slurm is asked for accelerators", metavar="TEMPLATE", translate=_template
     )
     args: tuple[str, ...] = setting(
-        (), help="further arguments of sbatch, such as --nice=100; may be given many times", metavar="ARGS", toil="--slurmArgs"
+        (),
+        help="further arguments of sbatch, such as --nice=100; may be given many times",
+        metavar="ARGS",
+        toil="--slurmArgs",
     )
     poll_interval: float = setting(
         5.0, help="seconds between questions to Slurm about the queue", metavar="SECONDS", minimum=0.1

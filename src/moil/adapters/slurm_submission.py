@@ -88,11 +88,9 @@ def _time(needs: Requirements, settings: SlurmSettings, longest: int | None) -> 
 
 
 def _gres(devices: Sequence[Accelerator], template: str, more: Sequence[str]) -> Iterator[str]:
-    words = [
-        template.format(kind=one.kind, model=one.model or "", count=one.count).replace("::", ":").strip(":") for one in devices
-    ]
+    words = [template.format(kind=one.kind, model=one.model or "", count=one.count) for one in devices]
     if words or more:
-        yield f"--gres={','.join([*more, *words])}"
+        yield f"--gres={','.join([*more, *(word.replace('::', ':').strip(':') for word in words)])}"
 
 
 def partition_of(settings: SlurmSettings, *, with_devices: bool) -> str | None:

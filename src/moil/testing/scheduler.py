@@ -103,7 +103,8 @@ class SchedulerTests:
         seen = bench.wait(ids)
         assert len(set(ids)) == 5
         assert {one.outcome for one in seen.values()} == {Outcome.completed}
-        assert {path.name: path.read_text() for path in bench.shared.glob("ran.*")} == {f"ran.{k}": "run\n" for k in range(5)}
+        ran = {path.name: path.read_text() for path in bench.shared.glob("ran.*")}
+        assert ran == {f"ran.{number}": "run\n" for number in range(5)}
 
     def test_ids_are_in_the_order_of_the_members(self, bench: SchedulerBench) -> None:
         ids = bench.submit("exit #", 4)

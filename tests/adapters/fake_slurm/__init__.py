@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +24,9 @@ class FakeSlurm:
         for part in ("bin", "say", "show"):
             (self.home / part).mkdir(parents=True)
         for command in COMMANDS:
-            shutil.copy(HERE / "slurm", self.home / "bin" / command)
+            program = self.home / "bin" / command
+            program.write_text(f"#!{sys.executable} -IS\n{(HERE / 'slurm').read_text()}")
+            program.chmod(0o755)
         for what in ("node", "partition", "config"):
             shutil.copy(HERE / f"show_{what}", self.home / "show" / what)
 
