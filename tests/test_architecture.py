@@ -189,7 +189,7 @@ def modules_after(statement: str) -> set[str]:
 
 def test_a_worker_needs_the_standard_library_and_cloudpickle_only():
     before = modules_after("pass")
-    tops = {name.partition(".")[0] for name in modules_after("import moil.worker, moil.adapters.directory") - before}
+    tops = {name.partition(".")[0] for name in modules_after("import moil.worker, moil.adapters.directory, moil.runtime.by_value") - before}
     tops = {name for name in tops if not name.startswith("_sysconfigdata")}  # the standard library's, by another name
     assert tops - set(sys.stdlib_module_names) == {"cloudpickle", "moil"}
 

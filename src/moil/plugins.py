@@ -12,14 +12,16 @@ import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from moil.errors import UsageError
 from moil.ports.batch_system import BatchSystem
 from moil.ports.job_store import DurableStore
 from moil.ports.reactor import Reactor
 from moil.ports.scheduler import Scheduler
-from moil.settings import EngineSettings, nearest
+
+if TYPE_CHECKING:
+    from moil.settings import EngineSettings
 
 STORES = "moil.job_stores"
 BATCH_SYSTEMS = "moil.batch_systems"
@@ -92,12 +94,14 @@ def is_scheduler(name: str) -> bool:
         return True
     if name not in _entry_points(BATCH_SYSTEMS):
         known = sorted({*_BUILT_IN[BATCH_SYSTEMS], *_BUILT_IN[SCHEDULERS], *_entry_points(BATCH_SYSTEMS)})
-        raise UsageError(f"there is no batch system {name!r}{nearest(name, known)}; known are {', '.join(known)}")
+        raise UsageError(f"there is no batch system {name!r}{_nearest(name, known)}; known are {', '.join(known)}")
     return False
 
 
 def settings_classes(words: Sequence[str] = ()) -> tuple[type[Any], ...]:
     """The engine's settings and those of the adapters; of other distributions' if `words` name one of theirs."""
+    from moil.settings import EngineSettings
+
     named = {word.partition("=")[2] or word for word in words}
     classes = [_factory(SETTINGS, name, "settings class") for name in _BUILT_IN[SETTINGS]]
     if words and not named & {*_BUILT_IN[BATCH_SYSTEMS], *_BUILT_IN[SCHEDULERS]}:
@@ -111,13 +115,20 @@ def _factory(group: str, name: str, what: str) -> Callable[..., Any]:
         offered = _entry_points(group)
         if name not in offered:
             known = sorted({*_BUILT_IN[group], *offered})
-            raise UsageError(f"there is no {what} {name!r}{nearest(name, known)}; known are {', '.join(known)}")
+            raise UsageError(f"there is no {what} {name!r}{_nearest(name, known)}; known are {', '.join(known)}")
         target = offered[name]
     module, _, attribute = target.partition(":")
     try:
         return cast(Callable[..., Any], getattr(importlib.import_module(module), attribute))
     except (ImportError, AttributeError) as error:
         raise UsageError(f"{what} {name!r} cannot be loaded from {target}: {error}") from error
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    """A worker has no use for settings, and need not wait for them."""
+    from moil.settings import nearest
+
+    return nearest(name, known)
 
 
 def _entry_points(group: str) -> dict[str, str]:

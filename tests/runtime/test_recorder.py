@@ -11,12 +11,12 @@ from moil.adapters.memory import MemoryStore
 from moil.authoring.context import ambient
 from moil.authoring.promise import details
 from moil.core.records import Call, PromiseRef, Stored
-from moil.core.requirements import GIB, Accelerator, Ceiling, Request
+from moil.core.requirements import GIB, Accelerator, Ceiling, Request, Requirements
 from moil.errors import CallError, MoilError, PromiseError, RequirementError
 from moil.runtime import codec, deferred
 from moil.runtime.files import FileAccess
 from moil.runtime.recorder import AttemptRecorder
-from moil.runtime.records import Task
+from moil.runtime.records import Needs, Task
 
 
 @moil.job
@@ -45,7 +45,7 @@ class Attempt:
     def __init__(self, home: Path, *, service: bool = False, ceiling: Ceiling = Ceiling()) -> None:
         self.store = MemoryStore()
         self.home = home
-        task = Task(job=7, attempt=2, name="main", call=b"", base=1, service=service, ceiling=ceiling)
+        task = Task(job=7, attempt=2, name="main", call=b"", base=1, service=service, needs=Needs(Requirements(), ceiling))
         self.files = FileAccess(self.store, home / "cache", home / "files")
         self.recorder = AttemptRecorder(
             task, self.store, files=self.files, scratch=home / "scratch", deferred_calls=home / "deferred"

@@ -8,8 +8,6 @@ files of the same name, content and execute bit are equal, wherever they were ma
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import IO, Any, ClassVar
 
@@ -77,7 +75,7 @@ class File:
         if local is not None:
             return cls.save(local)
         directory = ambient.recorder.current.scratch if ambient.recorder else plain.kept_directory()
-        target = Path(tempfile.mkdtemp(prefix="moil-url-", dir=directory)) / urls.base_name(url)
+        target = Path(plain.new_directory(prefix="moil-url-", parent=directory)) / urls.base_name(url)
         urls.fetch(url, target)
         return cls.save(target)
 
@@ -170,17 +168,17 @@ def _replace(source: Path, target: Path) -> None:
     staged = target.parent / f".{target.name}.{os.getpid()}.part"
     try:
         if source.is_dir():
-            shutil.copytree(source, staged, symlinks=True)
+            plain.shell().copytree(source, staged, symlinks=True)
             _make_writable(staged)
             if target.exists():
-                shutil.rmtree(target)
+                plain.shell().rmtree(target)
         else:
-            shutil.copyfile(source, staged)
+            plain.shell().copyfile(source, staged)
             staged.chmod(0o666 & ~_umask() | (0o111 & ~_umask() if os.access(source, os.X_OK) else 0))
         staged.replace(target)
     finally:
         if staged.is_dir() and not staged.is_symlink():
-            shutil.rmtree(staged, ignore_errors=True)
+            plain.shell().rmtree(staged, ignore_errors=True)
         else:
             staged.unlink(missing_ok=True)
 

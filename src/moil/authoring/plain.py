@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import atexit
 import functools
-import shutil
-import tempfile
+import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +31,7 @@ class PlainJob:
     def scratch(self) -> Path:
         """A temporary directory, made when first asked for."""
         if self._scratch is None:
-            self._scratch = Path(tempfile.mkdtemp(prefix="moil-"))
+            self._scratch = Path(new_directory(prefix="moil-"))
         return self._scratch
 
     def owns(self, path: Path) -> bool:
@@ -46,7 +45,18 @@ class PlainJob:
                 self.deferred.pop(0)()
         finally:
             if self._scratch is not None:
-                shutil.rmtree(self._scratch, ignore_errors=True)
+                shell().rmtree(self._scratch, ignore_errors=True)
+
+
+def new_directory(prefix: str, parent: Path | str | None = None) -> str:
+    """A temporary directory of nobody else's."""
+    made: str = importlib.import_module("tempfile").mkdtemp(prefix=prefix, dir=parent)
+    return made
+
+
+def shell() -> Any:
+    """`shutil`, which takes longer to import than all of this, and is seldom needed."""
+    return importlib.import_module("shutil")
 
 
 running: list[PlainJob] = []
@@ -59,19 +69,19 @@ def keep(path: Path, name: str) -> Path:
     """
     if name == path.name and not any(job.owns(path) for job in running):
         return path
-    kept = Path(tempfile.mkdtemp(prefix="kept-", dir=kept_directory())) / name
+    kept = Path(new_directory(prefix="kept-", parent=kept_directory())) / name
     if path.is_dir():
-        shutil.copytree(path, kept, symlinks=True)
+        shell().copytree(path, kept, symlinks=True)
     else:
-        shutil.copy2(path, kept)
+        shell().copy2(path, kept)
     return kept
 
 
 @functools.lru_cache(maxsize=1)
 def kept_directory() -> str:
     """Where files lie that must outlive the job that made them; removed when this process ends."""
-    directory = tempfile.mkdtemp(prefix="moil-files-")
-    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    directory = new_directory(prefix="moil-files-")
+    atexit.register(shell().rmtree, directory, ignore_errors=True)
     return directory
 
 

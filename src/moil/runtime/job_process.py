@@ -116,7 +116,6 @@ class JobProcess:
         order = self._order
         if order.env:
             os.environ.update(order.env)
-        enter(order.home.scratch)
         try:
             self._house.load()
             task = decode_task(order.record)
@@ -163,14 +162,28 @@ def _told(record: OutcomeRecord) -> OutcomeRecord:
 
 
 def settle_in(parent: int, log: int) -> None:
-    """Leave the supervisor's session and streams behind; its standard input is empty already."""
+    """Leave the supervisor's session and streams behind; its standard input is empty already, its signals are ready."""
     os.setsid()
     processes.die_with_parent(parent)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, _on_terminate)
     reseed()
+
+
+def prepare_signals() -> None:
+    """In the supervisor, for all jobs to come: the first Python that a fresh fork runs is the dearest."""
+    supervisor = os.getpid()
+    before = signal.getsignal(signal.SIGTERM)
+
+    def on_terminate(number: int, frame: object) -> None:
+        """Let `finally` and `with` do their work before a job's process goes; the supervisor ends as before."""
+        if os.getpid() != supervisor:
+            raise SystemExit(128 + number)
+        if before is not signal.SIG_IGN:
+            os._exit(128 + number)
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, on_terminate)
 
 
 def enter(scratch: Path) -> None:
@@ -206,11 +219,6 @@ def unloadable(token: str, error: BaseException) -> OutcomeRecord:
     """The user's program cannot be loaded on this worker."""
     job, _, attempt = token.partition(".")
     return OutcomeRecord(job=int(job), attempt=int(attempt), outcome=Outcome.failed, failure=describe(error))
-
-
-def _on_terminate(number: int, frame: object) -> NoReturn:
-    """Let `finally` and `with` do their work before the process goes."""
-    raise SystemExit(128 + number)
 
 
 def freeze() -> None:

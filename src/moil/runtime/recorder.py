@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-import threading
+from _thread import allocate_lock
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,13 @@ class Attempt:
         self.job_id = task.job
         self.name = task.name
         self.attempt = task.attempt
-        self.requirements: Requirements = task.requirements
         self.scratch = scratch
+        self._task = task
+
+    @property
+    def requirements(self) -> Requirements:
+        """What it was given."""
+        return self._task.requirements
 
 
 class AttemptRecorder:
@@ -50,7 +55,7 @@ class AttemptRecorder:
         self._files = files
         self._deferred = deferred_calls
         self._services: list[int] = []
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
 
     def call(self, callee: Callee, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Promise:
         """A child job. Raises TypeError, CallError, PromiseError, RequirementError."""
@@ -197,4 +202,3 @@ def _check_arguments(callee: Callee, args: Sequence[Any], kwargs: Mapping[str, A
 @functools.lru_cache(maxsize=4096)
 def _signature(fn: Callable[..., Any]) -> inspect.Signature:
     return inspect.signature(fn)
-

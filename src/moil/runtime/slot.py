@@ -14,6 +14,7 @@ from moil.core.records import Outcome
 from moil.ports.job_store import JobStore
 from moil.runtime import deferred, messages, processes
 from moil.runtime.attempt_log import AttemptLog
+from moil.runtime.job_process import enter
 from moil.runtime.messages import Message
 from moil.runtime.slot_directory import SlotDirectory
 
@@ -61,6 +62,7 @@ class Slot:
         self.channel, self.queue, self.house = sockets.channel, sockets.queue, house
         self.home = SlotDirectory(home)
         self.home.make()
+        enter(self.home.scratch)
         self.baseline = processes.own_memory()
         self.log = AttemptLog(Path(f"{home}.log"), house.store, house.log_limit)
 
@@ -98,7 +100,7 @@ class Slot:
         self.tell(Message(messages.ENDED, token, told, ended.wall, ended.cpu, ended.memory))
 
     def clean_up(self) -> None:
-        """Run what was deferred, bring the log home, empty the directory."""
+        """Run what was deferred, bring the log home, empty the directory; the next attempt begins in it."""
         if self.home.is_new():
             self.log.end()
             return
@@ -106,6 +108,7 @@ class Slot:
             run_deferred(self.home.deferred, self.house.load, self.log.fd)
         self.log.end()
         self.home.renew()
+        enter(self.home.scratch)
 
 
 def cause(code: int) -> str:

@@ -12,9 +12,10 @@ as it was.
 from __future__ import annotations
 
 import os
-import shutil
 from contextlib import suppress
 from pathlib import Path
+
+from moil.authoring import plain
 
 _MODE = 0o700
 
@@ -61,6 +62,6 @@ class SlotDirectory:
 
     def remove(self) -> None:
         """With all that is in it; what cannot be removed is at least put out of the way."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        plain.shell().rmtree(self.path, ignore_errors=True)
         with suppress(FileNotFoundError):
             os.rename(self._place, f"{self._place}-{os.urandom(4).hex()}")

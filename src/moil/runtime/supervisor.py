@@ -26,7 +26,7 @@ from pathlib import Path
 
 from moil.core.records import Outcome
 from moil.runtime import messages, processes
-from moil.runtime.job_process import JobProcess, Order
+from moil.runtime.job_process import JobProcess, Order, prepare_signals
 from moil.runtime.limits import FIRST_SAMPLE, SAMPLE, Limits
 from moil.runtime.messages import Message
 from moil.runtime.slot import Ended, Gone, House, Slot, Sockets
@@ -47,6 +47,7 @@ class Supervisor:
         """Take attempts until the other end is closed."""
         processes.become_subreaper()
         _empty_input()
+        prepare_signals()
         try:
             while True:
                 order = Order.read(self._source.next(), self._slot.home)

@@ -16,7 +16,7 @@ from moil.core.workflow import Workflow
 from moil.errors import CallError, RequirementError
 from moil.runtime import codec
 from moil.runtime.codec import StoredValue
-from moil.runtime.records import Task
+from moil.runtime.records import Needs, Task
 
 
 def task_of(workflow: Workflow, job: Job, requirements: Requirements, ceiling: Ceiling) -> Task:
@@ -29,8 +29,7 @@ def task_of(workflow: Workflow, job: Job, requirements: Requirements, ceiling: C
         call=job.call.task,
         base=job.id - job.index,
         values=collect(workflow, siblings),
-        requirements=requirements,
-        ceiling=ceiling,
+        needs=Needs(requirements, ceiling),
         service=job.call.service,
     )
 

@@ -24,7 +24,7 @@ from typing import NoReturn
 
 from moil.core.records import Outcome
 from moil.runtime import messages, processes
-from moil.runtime.job_process import JobProcess, Order, settle_in, used
+from moil.runtime.job_process import JobProcess, Order, enter, settle_in, used
 from moil.runtime.limits import FIRST_SAMPLE, SAMPLE, Limits
 from moil.runtime.messages import Message
 from moil.runtime.slot import Ended, Gone, Slot
@@ -251,6 +251,7 @@ def _take_attempts(slot: Slot, board: _Board, gate: socket.socket) -> None:
         board.begin(order)
         if board.asleep:
             gate.send(WOKEN)
+        enter(slot.home.scratch)
         job = JobProcess(order, slot.house, slot.channel, cpu_before=cpu)
         record = job.work()
         fit = record.outcome is Outcome.completed

@@ -12,20 +12,20 @@ import contextlib
 import importlib
 import os
 import select
-import shutil
 import signal
 import socket
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from moil.authoring import plain
 from moil.core import wire
 from moil.errors import MoilError
 from moil.ports.job_store import JobStore
 from moil.runtime import deferred, entry, job_process, processes
+from moil.runtime.rehearsal import rehearse
 from moil.runtime.slot import House, Sockets, run_deferred
 from moil.runtime.supervisor import Supervisor
 
@@ -47,7 +47,7 @@ class Zygote:
         payload, _ = self._receive()
         header, _ = wire.unpack(payload)
         house = self._settle(header)
-        threads = threading.active_count() - 1
+        threads = _threads()
         self._channel.send(wire.frame(wire.READY, wire.pack({"threads": threads})))
         if threads:
             return
@@ -117,6 +117,8 @@ class Zygote:
             isolation=header["isolation"],
             host=socket.gethostname(),
         )
+        if house.isolation == "job":
+            rehearse(house)
         job_process.freeze()
         return house
 
@@ -127,7 +129,7 @@ class Zygote:
             if deferred.pending(directory / "deferred"):
                 with (house.work / "deferred.log").open("ab") as log:
                     run_deferred(directory / "deferred", house.load, log.fileno())
-            shutil.rmtree(directory, ignore_errors=True)
+            plain.shell().rmtree(directory, ignore_errors=True)
 
     def _fork(self, sockets: Sockets, house: House, home: Path) -> None:
         pid = os.fork()
@@ -157,6 +159,12 @@ def _warm(load: Callable[[], None]) -> Callable[[], None]:
 
 def _nothing() -> None:
     """All is loaded."""
+
+
+def _threads() -> int:
+    """How many there are beside this one; a program that has not imported `threading` has none."""
+    threading: Any = sys.modules.get("threading")
+    return threading.active_count() - 1 if threading else 0
 
 
 def connect(descriptor: int) -> socket.socket:

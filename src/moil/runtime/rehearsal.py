@@ -1,0 +1,48 @@
+"""Before the first fork: go through the motions of a job, so that no job's process is the first to do so.
+
+A fork shares its parent's memory until one of them writes to it, and each page written to for the first time costs as
+much as a thousand lines of Python. The interpreter writes a lot when it runs code for the first few times: it rewrites
+the code for what it has seen, and fills its caches. All that is done here once, for all jobs to come.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import replace
+
+from moil.authoring.job import job
+from moil.runtime import messages
+from moil.runtime.codec import Encoder
+from moil.runtime.job_process import JobProcess, Order
+from moil.runtime.messages import Message
+from moil.runtime.records import Task, encode_task
+from moil.runtime.slot import House
+from moil.runtime.slot_directory import SlotDirectory
+
+TIMES = 16
+"""The interpreter rewrites code that has run eight times, and then some more."""
+
+
+@job
+def nothing(number: int) -> int:
+    """The job that is rehearsed."""
+    return number
+
+
+def rehearse(house: House) -> None:
+    """Run it, in this process, and leave no trace."""
+    home = SlotDirectory(house.work / "rehearsal")
+    data, _ = Encoder(None, lambda file: file).dumps((nothing, (1,), {}))
+    record = encode_task(Task(job=1, attempt=1, name=nothing.name, call=data, base=1))
+    packet = Message(messages.TASK, "1.1", record).packet()
+    stage = replace(house, load=_nothing_to_load)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        for _ in range(TIMES):
+            attempt = JobProcess(Order.read(packet, home), stage, theirs)
+            attempt.report(messages.RETURNED, attempt.work())
+            ours.recv(messages.PACKET)
+
+
+def _nothing_to_load() -> None:
+    """The program has been loaded, or will be."""
