@@ -44,5 +44,5 @@ def wrapped(program: str, config: Mapping[str, Any]) -> str:
         version=version,
         status=launcher.NO_PYTHON,
     )
-    _, future, rest = program.partition("from __future__ import annotations\n")
-    return f"{head}{future}CONFIG = {json.dumps(config)!r}\n{rest}"
+    _, line, rest = program.partition("from __future__ import annotations\n")
+    return f"{head}{line}CONFIG = {json.dumps(config)!r}\n{rest}"

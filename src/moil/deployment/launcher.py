@@ -47,9 +47,9 @@ def launch(config: dict[str, Any], script: str) -> None:
         sys.stderr.flush()
         os._exit(trouble.status)
     sys.path.insert(0, engine)
-    from moil.arrival import main
+    import importlib
 
-    main(config)
+    importlib.import_module("moil.arrival").main(config)
 
 
 def take_known_way(config: dict[str, Any]) -> None:
