@@ -57,6 +57,14 @@ def test_hosts_see_nothing_of_the_leader_s(slurm, tmp_path):
         assert slurm.on(host, ["find", "/", "-xdev", "-name", "moil*", "-path", "*python*"]).stdout == ""
 
 
+def test_an_environment_of_the_user_s(slurm, tmp_path):
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "mine"\nversion = "1.2"\ndependencies = ["iniconfig"]\n')
+    (tmp_path / "mine.py").write_text("import iniconfig\n")
+    python = slurm.venv(["attrs", str(tmp_path)], name="of-a-test")
+    check = "import attrs, mine, moil; from importlib.metadata import version; print(version('mine'))"
+    assert slurm.leader([python, "-c", check]).stdout == "1.2\n"
+
+
 def test_hosts_have_no_way_out(slurm):
     for host in (CONTROLLER, *slurm.hosts):
         reach = "import socket; socket.create_connection(('1.1.1.1', 80), 1)"
