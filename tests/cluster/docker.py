@@ -21,10 +21,10 @@ from tests.cluster.patience import wait_until
 IMAGE = Path(__file__).with_name("image")
 CACHE = Path("/var/cache/moil")
 LABEL = "moil.cluster"
-MIRROR = ""  # of Debian, unless the variable names one
 PACKAGES = (
     "python3", "python3-venv", "ca-certificates", "iproute2", "procps",
     "slurmctld", "slurmd", "slurm-client", "slurm-wlm-basic-plugins", "munge",
+    "bowtie2", "samtools", "bcftools",
 )  # fmt: skip
 ACCOUNTING = ("slurmdbd", "mariadb-server", "mariadb-client")
 
@@ -108,13 +108,22 @@ def _start_daemon() -> None:
         raise Unavailable(f"dockerd does not come up: {last[0][-300:]}")
 
 
+def _archive() -> str:
+    """Where this machine gets Debian's packages from. Raises Unavailable."""
+    known = subprocess.run(["apt-get", "indextargets", "--format", "$(REPO_URI)"], capture_output=True, text=True)
+    found = [line for line in known.stdout.splitlines() if line.rstrip("/").endswith("/debian")]
+    if not found:
+        raise Unavailable("a cluster's image is made of Debian's packages, and apt-get knows no archive of Debian's here")
+    return found[0]
+
+
 def _build(tag: str, packages: Sequence[str]) -> None:
     _install("mmdebstrap", present="mmdebstrap")
     make = [
         "mmdebstrap", "--variant=minbase", f"--include={','.join(packages)}",
         f"--customize-hook=copy-in {IMAGE}/entrypoint.sh {IMAGE}/accounting.sh {IMAGE}/provision.sh /usr/local/bin",
         '--customize-hook=chroot "$1" sh /usr/local/bin/provision.sh',
-        "bookworm", "-", f"deb {os.environ.get('DEBIAN_MIRROR', MIRROR)} bookworm main",
+        "bookworm", "-", f"deb {_archive()} bookworm main",
     ]  # fmt: skip
     change = 'ENTRYPOINT ["bash", "/usr/local/bin/entrypoint.sh"]'
     log = CACHE / "mmdebstrap.log"
