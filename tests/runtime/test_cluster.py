@@ -326,3 +326,13 @@ def test_orders_travel_whole():
     assert box.batches() == {"b": tuple(one.token for one in orders)}
     box.remove_batch("b")
     assert box.order("b", 0) is None
+
+
+def test_what_the_scheduler_forgets_is_lost_and_not_waited_for(stage, scheduler):
+    stage.submit("1.1")
+    stage.until(lambda: stage.submitted() == 1)
+    scheduler.seen["1_0"] = Seen(standing=Standing.queued)
+    stage.until(lambda: scheduler.queries > 1)
+    scheduler.seen.clear()
+    found = stage.ended("1.1")
+    assert (found.outcome, found.failure.error) == (Outcome.lost, "the scheduler knows nothing of it")

@@ -65,6 +65,8 @@ class News:
     #: ("up" or "outcomes", what was posted there).
     letters: list[tuple[str, Letter]] = field(default_factory=list)
     seen: Mapping[SchedulerId, Seen] | None = None
+    #: Those that were asked about: what is not among `seen`, the scheduler does not know.
+    asked: Sequence[SchedulerId] = ()
     #: What leaders before have submitted: by token, the batch and the scheduler's id.
     found: Mapping[str, tuple[str, SchedulerId]] | None = None
     submitted: list[tuple[str, str, SchedulerId]] = field(default_factory=list)
@@ -281,7 +283,7 @@ class Clerk:
         with self._changed:
             self._asked_at = time.monotonic()
             self._ask_at = self._asked_at + self._site.poll_interval
-        self._tell(News(seen=seen))
+        self._tell(News(seen=seen, asked=watched))
 
     # -- silence -------------------------------------------------------------------------------------------------
 

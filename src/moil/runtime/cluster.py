@@ -36,6 +36,8 @@ from moil.ports.scheduler import SchedulerId, Seen, Standing
 from moil.runtime.clerk import Clerk, News, Reader, Site
 from moil.runtime.mailbox import Letter
 
+UNSEEN = 2
+"""Answers in a row that do not name an attempt, after which the scheduler has forgotten it."""
 LATE = 5.0
 KEPT = 3.0
 """Seconds for which a letter stays after it was reported: long enough for the leader to have written it down."""
@@ -52,6 +54,8 @@ class _Member:
     started: bool = False
     up: bool = False
     cancelled: bool = False
+    #: How many answers in a row have not named it.
+    unseen: int = 0
     #: What the scheduler said when it said that it was over, and when.
     over: Seen | None = None
     over_at: float = 0.0
@@ -154,6 +158,7 @@ class ClusterBatchSystem:
             self._take_letter(kind, letter)
         if news.seen is not None:
             self._take_seen(news.seen)
+            self._take_unseen(set(news.asked) - news.seen.keys())
 
     def _adopt(self, found: Mapping[str, tuple[str, SchedulerId]]) -> None:
         """These were submitted by the leader before."""
@@ -245,11 +250,23 @@ class ClusterBatchSystem:
             member = self._by_id.get(scheduler_id)
             if member is None or member.over is not None:
                 continue
+            member.unseen = 0
             if one.standing is Standing.running:
                 self._started(member, one.host)
             elif one.standing is Standing.ended:
                 member.over, member.over_at = one, now
                 self._reader.hurry()
+
+    def _take_unseen(self, ids: Iterable[SchedulerId]) -> None:
+        """The scheduler has forgotten them, or soon will: some drop at once what is cancelled while it waits."""
+        for scheduler_id in ids:
+            member = self._by_id.get(scheduler_id)
+            if member is not None and member.over is None:
+                member.unseen += 1
+                if member.unseen >= UNSEEN:
+                    reason = "the scheduler knows nothing of it"
+                    member.over = Seen(standing=Standing.ended, outcome=Outcome.lost, reason=reason)
+                    member.over_at = self._site.clock.now()
 
     def _give_up_on_the_late(self) -> None:
         """The scheduler has said that they are over, and they have not written."""
