@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from moil.errors import UsageError
-from moil.ports.batch_system import BatchSystem
-from moil.ports.job_store import DurableStore
-from moil.ports.reactor import Reactor
-from moil.ports.scheduler import Scheduler
 
 if TYPE_CHECKING:
+    from moil.ports.batch_system import BatchSystem
+    from moil.ports.job_store import DurableStore
+    from moil.ports.reactor import Reactor
+    from moil.ports.scheduler import Scheduler
+    from moil.runtime.interpreter import Interpreter
     from moil.settings import EngineSettings
 
 STORES = "moil.job_stores"
@@ -53,6 +54,8 @@ class Site:
     header: Mapping[str, Any]
     #: This run's directory for temporary files on this machine.
     work: Path
+    #: A worker that has been started already, if so.
+    ahead: Interpreter | None = None
 
 
 def open_store(locator: str, *, create: bool = False) -> DurableStore:
@@ -63,7 +66,7 @@ def open_store(locator: str, *, create: bool = False) -> DurableStore:
         )
     scheme, separator, _ = locator.partition("://")
     factory = _factory(STORES, scheme if separator else "file", "job store")
-    return cast(DurableStore, factory(locator, create=create))
+    return cast("DurableStore", factory(locator, create=create))
 
 
 def object_file(store: DurableStore, key: str) -> Path:
@@ -78,12 +81,12 @@ def object_file(store: DurableStore, key: str) -> Path:
 
 def open_batch_system(name: str, site: Site) -> BatchSystem:
     """The batch system of this name. Raises UsageError."""
-    return cast(BatchSystem, _factory(BATCH_SYSTEMS, name, "batch system")(site))
+    return cast("BatchSystem", _factory(BATCH_SYSTEMS, name, "batch system")(site))
 
 
 def open_scheduler(name: str, site: Site) -> Scheduler:
     """The scheduler of this name. Raises UsageError."""
-    return cast(Scheduler, _factory(SCHEDULERS, name, "batch system")(site))
+    return cast("Scheduler", _factory(SCHEDULERS, name, "batch system")(site))
 
 
 def is_scheduler(name: str) -> bool:

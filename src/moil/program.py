@@ -5,26 +5,26 @@ Part of the composition root: what they need of the engine is put together in `m
 
 from __future__ import annotations
 
-import argparse
 import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
-from moil import logs, plugins
+from moil import plugins
 from moil.authoring.context import Callee, ambient
 from moil.authoring.file import File
 from moil.authoring.job import JobFunction, job
 from moil.errors import MoilError, UsageError, WorkflowFailed
 from moil.options import UNITS, add_engine_options, arguments, flags_from
-from moil.progress import observers_for
-from moil.runtime.entry import Entry
-from moil.session import Session, Start
+from moil.runtime.interpreter import Interpreter, variables, worker_command
 from moil.settings import EngineSettings, Given, Resolved, resolve
-from moil.signature import command_line, render_result
+
+if TYPE_CHECKING:
+    import argparse
+
+    from moil.runtime.entry import Entry
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -46,8 +46,7 @@ def run(fn: Callable[..., R], /, *args: Any, options: argparse.Namespace | None 
     given = {**(flags_from(options) if options else {}), **arguments(settings, *plugins.settings_classes())}
     found = settings_from(given)
     command = _command_line() if options else ()
-    what = Start(callee=as_job(fn), args=args, settings=found[EngineSettings], others=found.instances, command=command)
-    return start(what)  # type: ignore[no-any-return]
+    return start(as_job(fn), found, args=args, command=command)  # type: ignore[no-any-return]
 
 
 def main(fn: Callable[..., Any], argv: Sequence[str] | None = None) -> NoReturn:
@@ -70,6 +69,9 @@ def run_command(
 
     `command` begins the words that start this program again; `program` is what workers load, this process's if None.
     """
+    from moil import logs
+    from moil.signature import command_line
+
     try:
         prog = shlex.join(command) if command else None
         make_file = File if "--restart" in (sys.argv if argv is None else argv) else File.from_url
@@ -84,16 +86,13 @@ def run_command(
         bound.apply_defaults()
         bound.arguments.update({name: _at_home(one) for name, one in bound.arguments.items()})
         value = start(
-            Start(
-                callee=callee,
-                args=bound.args,
-                kwargs=bound.kwargs,
-                settings=found,
-                others=resolved.instances,
-                arguments={name: _in_words(one) for name, one in bound.arguments.items()},
-                command=words,
-                program=program,
-            )
+            callee,
+            resolved,
+            args=bound.args,
+            kwargs=bound.kwargs,
+            arguments={name: _in_words(one) for name, one in bound.arguments.items()},
+            command=words,
+            program=program,
         )
         return _show(value, found.output)
     except MoilError as error:
@@ -108,15 +107,35 @@ def settings_from(given: Mapping[str, Given]) -> Resolved:
     return resolve(*plugins.settings_classes(), given=given, units=UNITS)
 
 
-def start(what: Start) -> Any:
-    """Run it in a session of its own, which says how it goes on standard error."""
+def start(callee: Callee, resolved: Resolved, **more: Any) -> Any:
+    """Run it in a session of its own, which says how it goes on standard error. `more` are fields of a `Start`.
+
+    A worker's interpreter and the rest of the engine are brought in at the same time.
+    """
+    settings = resolved[EngineSettings]
+    ahead = _ahead(settings)
+    from moil.logs import EventLog
+    from moil.progress import observers_for
+    from moil.session import Session, Start
+
     return Session(
-        replace(
-            what,
-            observers=lambda _store: (logs.EventLog(), *observers_for(what.settings)),
+        Start(
+            callee=callee,
+            settings=settings,
+            others=resolved.instances,
+            observers=lambda _store: (EventLog(), *observers_for(settings)),
             say=lambda text: print(f"moil: {text}", file=sys.stderr),
+            ahead=ahead,
+            **more,
         )
     ).run()
+
+
+def _ahead(settings: EngineSettings) -> Interpreter | None:
+    """The worker that a run on this machine will need for certain."""
+    if settings.batch_system != "local":
+        return None
+    return Interpreter(worker_command(settings.worker_python), {**os.environ, **variables(settings.env)})
 
 
 def as_job(fn: Callable[..., Any]) -> JobFunction[..., Any]:
@@ -156,6 +175,8 @@ def _show(value: Any, output: str | None) -> int:
     if isinstance(value, File):
         print(_export(value, output))
         return 0
+    from moil.signature import render_result
+
     text = render_result(value, default=lambda one: _export_into(one, output))
     if text is not None:
         print(text)
@@ -198,4 +219,3 @@ def _complain(error: MoilError) -> int:
         print(f"\n{error.report}\n", file=sys.stderr)
     print(f"moil: {error}", file=sys.stderr)
     return error.exit_status
-

@@ -39,13 +39,12 @@ from moil.ports.batch_system import BatchSystem
 from moil.ports.job_store import DurableStore
 from moil.ports.observer import Observer
 from moil.resume import resume_words
-from moil.runtime import codec, entry, files, journal, report, status, values
+from moil.runtime import codec, entry, files, interpreter, journal, report, status, values
 from moil.runtime.divided import DividedBatchSystem
 from moil.runtime.leader import Leader, World
 from moil.runtime.reactor import SelectorReactor, SystemClock
 from moil.settings import EngineSettings
 from moil.version import __version__
-from moil.worker import BOOT
 
 if TYPE_CHECKING:
     from moil.shipping import Shipping
@@ -72,6 +71,8 @@ class Start:
     observers: Callable[[DurableStore], Sequence[Observer]] = lambda _store: ()
     say: Callable[[str], None] = lambda _text: None
     program: entry.Entry | None = None
+    #: A worker that has been started already, if so.
+    ahead: interpreter.Interpreter | None = None
 
 
 class Session:
@@ -90,6 +91,8 @@ class Session:
     def run(self) -> Any:
         """The workflow's value. Raises WorkflowFailed, Interrupted, and every error of set-up."""
         with contextlib.ExitStack() as stack:
+            if self._start.ahead is not None:
+                stack.callback(self._start.ahead.close, 0.0)
             store = self._store = self._open_store()
             stack.callback(store.close)
             stack.callback(self._forget_unbegun)
@@ -179,7 +182,7 @@ class Session:
             Program(
                 entry=program,
                 modules=_modules_of(self._start.callee),
-                flags=_interpreter_flags(),
+                flags=interpreter.interpreter_flags(),
                 run=run_id,
                 clock=self._clock,
                 say=self._start.say,
@@ -198,8 +201,10 @@ class Session:
             settings=self._settings,
             others=self._start.others,
             reactor=reactor,
-            command=_worker_command(self._settings.worker_python if self._settings.batch_system == "local" else None),
-            env={**os.environ, **_variables(self._settings.env)},
+            command=interpreter.worker_command(
+                self._settings.worker_python if self._settings.batch_system == "local" else None
+            ),
+            env={**os.environ, **interpreter.variables(self._settings.env)},
             header={
                 "entry": program.header(),
                 "modules": _modules_of(self._start.callee),
@@ -211,6 +216,7 @@ class Session:
                 "sweep": [str(one) for one in workdir.leftovers(work)],
             },
             work=work,
+            ahead=self._start.ahead,
         )
 
     def _header(self) -> journal.Header:
@@ -383,35 +389,6 @@ def _is_used(locator: str) -> bool:
     return Path(path).exists() and any(Path(path).iterdir())
 
 
-def _worker_command(python: str | None) -> list[str]:
-    if python is None:
-        python = sys.executable
-    elif shutil.which(python) is None:
-        raise UsageError(f"--worker-python {python}: no such program; give the path of a Python interpreter")
-    engine = str(Path(__file__).parent.parent)
-    return [python, "-P", *_interpreter_flags(), "-c", BOOT, engine]
-
-
-def _interpreter_flags() -> list[str]:
-    """Warnings and -X options of this interpreter, for those it starts."""
-    flags = [f"-W{one}" for one in sys.warnoptions]
-    flags += [f"-X{name}" if value is True else f"-X{name}={value}" for name, value in sys._xoptions.items()]  # noqa: SLF001
-    return [one for one in flags if not one.startswith("-Ximporttime")]
-
-
-def _variables(given: Sequence[str]) -> dict[str, str]:
-    found = {}
-    for one in given:
-        name, separator, value = one.partition("=")
-        if separator:
-            found[name] = value
-        elif name in os.environ:
-            found[name] = os.environ[name]
-        else:
-            raise UsageError(f"--env {name}: the variable is not set here; give it a value: --env {name}=…")
-    return found
-
-
 def _modules_of(callee: Callee) -> list[str]:
     module = getattr(callee.fn, "__module__", None)
     return [module] if module and module not in ("__main__", entry.PRIVATE_NAME) and module in sys.modules else []
@@ -420,4 +397,3 @@ def _modules_of(callee: Callee) -> list[str]:
 def _required(file: File) -> Path:
     file.require()
     return file.path()
-

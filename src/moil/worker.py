@@ -5,16 +5,17 @@ Started as ``python -c 'from moil.worker import main; …'`` by a batch system, 
 
 from __future__ import annotations
 
+import os
 import sys
 
 from moil.plugins import open_store
 from moil.runtime import zygote
 
-BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from moil.worker import main; main()"
-"""What the interpreter is told to run; its arguments are where the engine is and the number of the open socket."""
-
 
 def main() -> None:
     """Be a zygote until the leader is gone."""
-    channel = zygote.connect(int(sys.argv.pop(1)))
+    number = int(sys.argv.pop(1))
+    os.closerange(number + 1, os.sysconf("SC_OPEN_MAX"))
+    channel = zygote.connect(number)
     zygote.Zygote(channel, open_store).serve()
+    os._exit(0)  # the leader waits for this, and there is nothing left to be put away

@@ -13,8 +13,8 @@ from moil.core.requirements import GIB, MIB, Accelerator, Ceiling, Requirements
 from moil.errors import UsageError
 from moil.ports.batch_system import Phase
 from moil.runtime import entry
+from moil.runtime.interpreter import worker_command
 from moil.runtime.reactor import SelectorReactor, SystemClock
-from moil.session import _worker_command
 from moil.testing.batch_system import SMALL, BatchSystemTests, Bench, serves, touches
 
 pytestmark = pytest.mark.slow
@@ -35,7 +35,7 @@ def make_bench(tmp_path, isolation="job", ceiling=None, command=None):
         "env": {},
         "sweep": [],
     }
-    launch = Launch(command=command or _worker_command(None), env=dict(os.environ), header=header, work=work)
+    launch = Launch(command=command or worker_command(None), env=dict(os.environ), header=header, work=work)
     machine = Machine(ceiling or Ceiling(cores=2, memory=4 * GIB, disk=GIB, accelerators=2))
     return Bench(LocalBatchSystem(reactor, machine, launch), reactor, store)
 

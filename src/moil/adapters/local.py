@@ -16,10 +16,7 @@ be a deadlock. So while nothing but services runs, the next attempt may share th
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 import socket
-import subprocess
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +32,7 @@ from moil.errors import UsageError
 from moil.ports.batch_system import ExternalId, Phase, Report, Submission
 from moil.ports.reactor import Reactor
 from moil.runtime import messages
+from moil.runtime.interpreter import Interpreter
 from moil.runtime.messages import Message
 
 PATIENCE = 200
@@ -59,6 +57,8 @@ class Launch:
     env: Mapping[str, str]
     header: Mapping[str, Any]
     work: Path
+    #: One that has been started already, if so.
+    ahead: Interpreter | None = None
 
 
 class LocalBatchSystem:
@@ -358,22 +358,13 @@ class _Zygote:
         self._ready = False
         self._failures = 0
         self.alive = True
-        self._start()
+        self._start(launch.ahead)
 
-    def _start(self) -> None:
-        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._errors = self._launch.work / "zygote.log"
-        with self._errors.open("ab") as errors:
-            self._process = subprocess.Popen(
-                [*self._launch.command, str(theirs.fileno())],
-                env=dict(self._launch.env),
-                stdin=subprocess.DEVNULL,
-                stdout=errors,
-                stderr=errors,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
-        theirs.close()
+    def _start(self, ahead: Interpreter | None = None) -> None:
+        command, env = list(self._launch.command), dict(self._launch.env)
+        if ahead is None or (ahead.command, ahead.env) != (command, env):
+            ahead = Interpreter(command, env)
+        self._process, self._channel = ahead, ahead.channel
         with contextlib.suppress(BrokenPipeError):  # then it has ended already, and its reader is told
             self._channel.send(wire.frame(wire.INIT, wire.pack({**self._launch.header, "preload": self._preload})))
         self._reactor.add_reader(self._channel.fileno(), self._read)
@@ -411,13 +402,12 @@ class _Zygote:
         self._start()
 
     def _last_words(self) -> str:
-        lines = self._errors.read_text(errors="replace").strip().splitlines()
-        return lines[-1] if lines else f"{self._launch.command[0]} ended at once; see {self._errors}"
+        return self._process.last_words() or f"{self._launch.command[0]} ended at once"
 
     def _hang_up(self) -> None:
         self._reactor.remove_reader(self._channel.fileno())
         self._channel.close()
-        self._process.wait()
+        self._process.wait(CLOSING)
 
     def close(self) -> None:
         """End it, and wait until all of its descendants are gone."""
@@ -425,12 +415,7 @@ class _Zygote:
             return
         self.alive = False
         self._reactor.remove_reader(self._channel.fileno())
-        self._channel.close()
-        try:
-            self._process.wait(CLOSING)
-        except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        self._process.close(CLOSING)
 
 
 def on_this_machine(site: Any) -> LocalBatchSystem:
@@ -443,5 +428,5 @@ def on_this_machine(site: Any) -> LocalBatchSystem:
         disk=None if settings.max_disk is None else parse_size(settings.max_disk, "max-disk"),
         accelerators=settings.max_accelerators,
     )
-    launch = Launch(command=site.command, env=site.env, header=site.header, work=site.work)
+    launch = Launch(command=site.command, env=site.env, header=site.header, work=site.work, ahead=site.ahead)
     return LocalBatchSystem(site.reactor, Machine(ceiling), launch, max_jobs=settings.max_jobs)

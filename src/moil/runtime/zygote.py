@@ -69,12 +69,13 @@ class Zygote:
     def _let_supervisors_end(self) -> None:
         """Their sockets are closed too: each ends its job, and runs what that deferred."""
         patience = time.monotonic() + PATIENCE
-        with contextlib.suppress(ChildProcessError):
-            while self._supervisors and time.monotonic() < patience:
-                ended, _ = os.waitpid(-1, os.WNOHANG)
-                self._supervisors.discard(ended)
-                if not ended:
-                    time.sleep(0.005)
+        for pid in self._supervisors:
+            with contextlib.suppress(ProcessLookupError):
+                end = os.pidfd_open(pid)
+                poll = select.poll()
+                poll.register(end, select.POLLIN)
+                poll.poll(max(0.0, patience - time.monotonic()) * 1000)
+                os.close(end)
 
     def _receive(self) -> tuple[bytes, list[int]]:
         """One message and the sockets that came with it. Reaps supervisors that have ended meanwhile."""
