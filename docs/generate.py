@@ -18,7 +18,9 @@ from pathlib import Path
 import moil
 from moil import cli, errors
 from moil.adapters import directory, journal_file
+from moil.adapters.slurm_settings import SlurmSettings
 from moil.core.records import JobState, Outcome
+from moil.deployment import listing, manifest, pins, view
 from moil.runtime import files, journal, records, status
 from moil.session import RECORD_FORMAT
 from moil.settings import EngineSettings, Setting, settings_of
@@ -26,9 +28,8 @@ from moil.settings import EngineSettings, Setting, settings_of
 DOCS = Path(__file__).resolve().parent
 
 NOTES = {
-    "batch_system": "`local` only, in this release",
+    "batch_system": "`local`, `slurm` or `processes`, in this release",
     "job_store": "a directory only, in this release",
-    "deploy": "no effect in this release",
 }
 """What this release does not do yet. README.md has the same list, under "What is not there yet"."""
 
@@ -43,8 +44,8 @@ def table(*rows: tuple[str, ...]) -> str:
 
 
 def settings() -> str:
-    """Every setting of the engine, in groups."""
-    known = list(settings_of(EngineSettings))
+    """Every setting of the engine and of the adapters that come with it, in groups."""
+    known = [*settings_of(EngineSettings), *settings_of(SlurmSettings)]
     groups = dict.fromkeys(one.group for one in known)
     tables = {group: _group([one for one in known if one.group == group]) for group in groups}
     return "\n\n".join(f"### {_capital(group)}\n\n{rows}" for group, rows in tables.items())
@@ -108,12 +109,18 @@ def formats() -> str:
         ("listing of a directory that was saved", "`moil.runtime.files`", str(files.LISTING)),
         ("the run's record, `run.json`", "`moil.session`", str(RECORD_FORMAT)),
         ("the run's status, `status/…`", "`moil.runtime.status`", str(status.FORMAT)),
+        ("listing of a unit, and the order of its pack", "`moil.deployment.listing`, `….pack`", str(listing.FORMAT)),
+        ("deployment", "`moil.deployment.manifest`", str(manifest.FORMAT)),
+        ("pin of a run", "`moil.deployment.pins`", str(pins.FORMAT)),
+        ("environment in a worker's cache", "`moil.deployment.view`", str(view.FORMAT)),
     )
 
 
 def verbs() -> str:
     """The help of each verb of the `moil` command."""
-    return "\n\n".join(f"### moil {verb}\n\n{_capital(text)}.\n\n{_help(verb)}" for verb, text in cli.VERBS.items())
+    helps = {verb: _help(verb) for verb in cli.VERBS}
+    helps["deploy"] += f"\n\n{_help('deploy_plan')}"
+    return "\n\n".join(f"### moil {verb}\n\n{_capital(text)}.\n\n{helps[verb]}" for verb, text in cli.VERBS.items())
 
 
 def _help(verb: str) -> str:

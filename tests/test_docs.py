@@ -1,7 +1,8 @@
 """The documentation is true: its code is files that run, its output is theirs, its tables are made of the code.
 
 * A ```python block is a file of docs/examples, or a region of one between ``# [name]`` and ``# [/name]``.
-* A ```console block is run, all blocks of a page after one another in one directory that holds a copy of docs/examples.
+* A ```console block is run, all blocks of a page after one another in one directory that holds copies of docs/examples and
+  examples/deploy.
   What it shows after a command is what the command prints on both streams; ``…`` stands for anything in a line, or alone
   on a line for any lines. A command that fails is followed by ``$ echo $?``. Where nothing is shown nothing is compared.
 * A ```toml block is read, and its [tool.moil] holds only settings that there are.
@@ -26,7 +27,8 @@ from types import ModuleType
 import pytest
 
 from moil.options import UNITS
-from moil.settings import EngineSettings, resolve
+from moil.plugins import settings_classes
+from moil.settings import resolve
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -133,7 +135,7 @@ def test_toml_holds_settings(block: Block, tmp_path: Path) -> None:
     table = tomllib.loads(block.text)
     name = "pyproject.toml" if "tool" in table else "moil.toml"
     (tmp_path / name).write_text(block.text, encoding="utf-8")
-    resolve(EngineSettings, environ={"XDG_CONFIG_HOME": str(tmp_path)}, directory=tmp_path, units=UNITS)
+    resolve(*settings_classes(), environ={"XDG_CONFIG_HOME": str(tmp_path)}, directory=tmp_path, units=UNITS)
 
 
 def test_every_example_is_run() -> None:
@@ -226,6 +228,7 @@ def matches(shown: str, printed: str) -> bool:
 @pytest.mark.parametrize("page", with_consoles(), ids=name_of)
 def test_commands_do_what_the_page_shows(page: Path, tmp_path: Path) -> None:
     shutil.copytree(EXAMPLES, tmp_path / "docs" / "examples", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "examples" / "deploy", tmp_path / "examples" / "deploy", ignore=shutil.ignore_patterns("__pycache__"))
     session = Session(tmp_path)
     steps = [step for block in of("console") if block.page == page for step in steps_of(block)]
     following = [*(step.command for step in steps[1:]), ""]
