@@ -30,16 +30,20 @@ def extract(digest: str, listing: Listing, store: JobStore, into: Path) -> None:
         with carried.open("rb") as source:
             reader = pack.Reader(source)
             for item in small:
-                _write(root / item.path, lambda put, item=item: reader.copy(item, put))  # type: ignore[misc]
+                _write(f"{root}/{item.path}", item.kind, lambda put, item=item: reader.copy(item, put))  # type: ignore[misc]
                 first[item.content] = item
         carried.unlink()
     for item in listing.files():
         if item.content not in first:
             _fetch_large(item, store, root / item.path)
+            _settle(root / item.path, item.kind)
             first[item.content] = item
         elif first[item.content] is not item:
             shutil.copyfile(root / first[item.content].path, root / item.path)
-    _finish(root, listing)
+            _settle(root / item.path, item.kind)
+    for item in listing.items:
+        if item.kind == LINK:
+            (root / item.path).symlink_to(item.content)
 
 
 def _make_directories(root: Path, listing: Listing) -> None:
@@ -51,9 +55,17 @@ def _make_directories(root: Path, listing: Listing) -> None:
             made.add(folder)
 
 
-def _write(path: Path, fill: Callable[[Callable[[bytes | memoryview], object]], None]) -> None:
-    with open(path, "xb", buffering=0) as file:
-        fill(lambda part: _write_all(file.fileno(), part))
+def _write(path: str, kind: str, fill: Callable[[Callable[[bytes | memoryview], object]], None]) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _mode(kind))
+    try:
+        fill(lambda part: _write_all(descriptor, part))
+        os.utime(descriptor, (TIME, TIME))
+    finally:
+        os.close(descriptor)
+
+
+def _mode(kind: str) -> int:
+    return 0o555 if kind == EXECUTABLE else 0o444
 
 
 def _write_all(descriptor: int, data: bytes | memoryview) -> None:
@@ -74,14 +86,9 @@ def _fetch_large(item: Item, store: JobStore, place: Path) -> None:
             raise DamagedError(f"{item.path} in the job store is damaged: its bytes are not what the listing says")
 
 
-def _finish(root: Path, listing: Listing) -> None:
-    for item in listing.items:
-        path = root / item.path
-        if item.kind == LINK:
-            path.symlink_to(item.content)
-        elif item.is_file:
-            os.chmod(path, 0o555 if item.kind == EXECUTABLE else 0o444)
-            os.utime(path, (TIME, TIME))
+def _settle(path: Path, kind: str) -> None:
+    os.chmod(path, _mode(kind))
+    os.utime(path, (TIME, TIME))
 
 
 def is_intact(root: Path, listing: Listing) -> bool:

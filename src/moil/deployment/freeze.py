@@ -13,6 +13,7 @@ they are (the trap that git calls a racily clean entry).
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import tempfile
 import time
@@ -32,6 +33,8 @@ from moil.ports.job_store import DurableStore, Shelf
 RACY = 2.0
 MOST_TRIES = 3
 THREADS = 4
+IN_MEMORY = 4 * 1024 * 1024
+"""Packs of so many bytes are made in memory, larger ones in a file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +86,9 @@ class Freezer:
 
     def freeze(self, plan: Plan, target: Target) -> Frozen:
         """Upload what is missing. Raises UsageError for a file that cannot be read, StoreError."""
-        with ThreadPoolExecutor(THREADS, thread_name_prefix="moil-freeze") as pool:
-            frozen = list(pool.map(self._unit, plan.units))
+        threads = min(THREADS, os.cpu_count() or 1)
+        with ThreadPoolExecutor(threads, thread_name_prefix="moil-freeze") as pool:
+            frozen = list(pool.map(self._unit, sorted(plan.units, key=lambda unit: unit.size, reverse=True)))
         deployment = Deployment(
             entry=plan.entry,
             python=target.python,
@@ -139,6 +143,11 @@ class Freezer:
         self._bytes += len(data)
 
     def _upload_pack(self, digest: str, listing: Listing, read: Callable[[Item], bytes]) -> int:
+        if sum(item.size for item in pack.packed(listing)) <= IN_MEMORY:
+            buffer = io.BytesIO()
+            pack.write(listing, read, buffer)
+            self._place.store.put(pack.pack_key(digest), buffer.getvalue())
+            return buffer.tell()
         descriptor, name = tempfile.mkstemp(prefix="pack-", dir=self._place.scratch)
         try:
             with open(descriptor, "wb") as file:

@@ -11,6 +11,7 @@ import os
 import platform
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from moil.deployment.manifest import Deployment, Native
 from moil.deployment.pins import InPlace, Pin
 from moil.errors import DeploymentError
 from moil.ports.job_store import JobStore
+
+THREADS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +83,7 @@ def _view(deployment: Deployment, store: JobStore, cache: Cache, engine: str) ->
     try:
         found = view.existing(deployment, cache.views, python=python, engine=engine)
         if found is None:
-            units = [cache.ensure(unit, store) for unit in deployment.units() if unit is not deployment.engine]
+            units = _fetched(deployment, store, cache)
             found = view.build(deployment, cache.directory, cache.views, python=python, engine=engine)
         lease.share()
     except BaseException:
@@ -90,6 +93,14 @@ def _view(deployment: Deployment, store: JobStore, cache: Cache, engine: str) ->
         for one in units:
             one.close()
     return found, lease
+
+
+def _fetched(deployment: Deployment, store: JobStore, cache: Cache) -> list[Lease]:
+    """All units, several at a time: most of the work is hashing, inflating and writing, which threads do side by side."""
+    units = [unit for unit in deployment.units() if unit is not deployment.engine]
+    largest_first = sorted(units, key=lambda unit: unit.size, reverse=True)
+    with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
+        return list(pool.map(lambda unit: cache.ensure(unit, store), largest_first))
 
 
 def base_python() -> str:
