@@ -17,7 +17,7 @@ import pytest
 from tests.cluster.patience import wait_until
 from tests.deployment.installs import Venv, wheel
 from tests.deployment.projects import lay
-from tests.deployment.scenarios import PROJECTS, SCRIPTS, Leader, copied, lean_venv, plainly, without_place
+from tests.deployment.scenarios import PROJECTS, ROOT, SCRIPTS, Leader, copied, lean_venv, plainly, without_place
 
 pytestmark = pytest.mark.slow
 
@@ -53,6 +53,7 @@ def test_a_script_that_is_its_own_command(leader, tmp_path):
     assert json.loads(done.stdout)["signature"] == "-- GRACE", done.stderr
 
 
+@pytest.mark.exhaustive
 def test_toil_s_spelling(leader, tmp_path):
     project = copied("01-siblings", tmp_path)
     words = ["main.py", "--batchSystem=processes", f"--jobStore=file:{tmp_path}/store", f"--worker-cache={leader.cache}", "--no-progress"]
@@ -76,6 +77,16 @@ def test_a_program_from_standard_input(leader, tmp_path):
     assert json.loads(done.stdout) == {"moved": [5, 6], "is_ours": True, "module": "__main__"}
 
 
+@pytest.mark.exhaustive
+def test_cells_of_a_notebook(leader, tmp_path):
+    """Whatever is typed in is its own file of lines, and there is no main module that could be imported."""
+    cells = (ROOT / "docs" / "examples" / "notebook.py").read_text()
+    env = leader.environment(MOIL_BATCH_SYSTEM="processes", MOIL_WORKER_CACHE=str(leader.cache))
+    done = subprocess.run([leader.python, "-i", "-q"], input=cells, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.stdout.strip().endswith("30"), done.stderr
+
+
+@pytest.mark.exhaustive
 def test_a_class_of_the_script_travels_both_ways(leader, tmp_path):
     program = (PROJECTS / "09-by-value" / "program.py").read_text()
     lay(tmp_path, {"program.py": program})
@@ -159,6 +170,7 @@ def test_secrets_and_large_data_stay_at_home(leader, cluttered, tmp_path):
     assert "reads.fq" in done.stderr and "200 MiB" in done.stderr and "deploy-include" in done.stderr
 
 
+@pytest.mark.exhaustive
 def test_what_the_user_says_about_files_holds(leader, cluttered, tmp_path):
     lay(cluttered, {"pyproject.toml": "[tool.moil]\ndeploy-include = ['reads.fq', '.env']\n", ".moilignore": "notes.txt\n"})
     os.truncate(cluttered / "reads.fq", 2 << 20)
@@ -269,3 +281,15 @@ def test_a_script_that_names_its_dependencies(leader, uv, tmp_path):
     assert all_shipped(files, leader, project)
     second = leader.run(["-m", "moil", "run", "script.py:main"], tmp_path / "two", project, env | {"UV_NO_INDEX": "1"})
     assert json.loads(second.stdout)["alpha"] == "two" and "making" not in second.stderr
+
+
+@pytest.mark.exhaustive
+def test_what_was_copied_into_an_environment(environment, tmp_path):
+    """No installer knows of it, and nothing says whose it is."""
+    venv, _, leader = environment
+    (venv.site / "copied.py").write_text("X = 'copied'\n")
+    main = f"{HEAD}import copied\n@moil.job\ndef main() -> dict:\n    return {{'x': copied.X, 'where': {{'files': [copied.__file__]}}}}\n{TAIL}"
+    lay(tmp_path / "project", {"main.py": main})
+    said, files = without_place(leader.said(["main.py"], tmp_path / "store", tmp_path / "project"))
+    assert said == {"x": "copied"}
+    assert all_shipped(files, leader, venv.home)
