@@ -35,6 +35,7 @@ PURE = {
     "json",
     "math",
     "moil",
+    "operator",
     "re",
     "struct",
     "typing",

@@ -22,7 +22,6 @@ THE STORED FORMAT: header, table and names outlive the program. Whoever changes 
 `FORMAT` and keep a way to read the old one.
 """
 
-
 from __future__ import annotations
 
 import errno
@@ -32,13 +31,13 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TypeAlias
 from zlib import crc32
 
 from moil.adapters import disk
 from moil.adapters.frames import Frames, damaged, frame, split
+from moil.core.record import record
 from moil.errors import DamagedError, FencedError, StoreError
 
 FORMAT = 1
@@ -50,7 +49,7 @@ Table: TypeAlias = list[tuple[int, int]]
 """The incarnations that an opening goes by, and how many bytes of each."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Leader:
     """The process that wrote a file."""
 

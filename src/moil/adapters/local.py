@@ -19,13 +19,13 @@ import contextlib
 import socket
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from moil.adapters.machine import Grant, Machine, device_variables, measure
 from moil.adapters.slots import Slot
 from moil.core import wire
+from moil.core.record import record
 from moil.core.records import Failure, Outcome, Usage
 from moil.core.requirements import Ceiling, format_size, parse_cores, parse_size
 from moil.errors import UsageError
@@ -49,7 +49,7 @@ TOGETHER = 64
 """Messages of one slot that are read before others have their turn."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Launch:
     """How to start a zygote, and what to tell it."""
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
+from moil.core.record import record
 from moil.core.requirements import MIB, Ceiling, Requirements
 
 _ROUNDING = 1e-9
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Grant:
     """What an attempt has been given; `devices` are the numbers of its accelerators."""
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from moil.core.record import record
 from moil.core.records import JobId
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Submit:
     """Hand the job's next attempt (a job's or a service's) to the batch system when there is room."""
 
@@ -16,7 +16,7 @@ class Submit:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Cancel:
     """End the attempt; whatever it still reports is of no interest."""
 
@@ -24,7 +24,7 @@ class Cancel:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class StopService:
     """Tell the service that its last client has settled."""
 
@@ -32,12 +32,12 @@ class StopService:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Finish:
     """Every job is done: the run has its value."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Fail:
     """Nothing can run any more and at least one job failed."""
 

@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from moil.core.policy import Policy
+from moil.core.record import record
 from moil.core.records import Call, Data, Failure, JobId, Outcome, Submitted, Usage
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class RunStarted:
     """A leader took the run up: for the first time with a root call, later again without one."""
 
@@ -23,7 +23,7 @@ class RunStarted:
     files: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class AttemptsSubmitted:
     """The batch system accepted these attempts."""
 
@@ -31,7 +31,7 @@ class AttemptsSubmitted:
     attempts: tuple[Submitted, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class AttemptStarted:
     """A worker began the attempt."""
 
@@ -41,7 +41,7 @@ class AttemptStarted:
     host: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class JobCommitted:
     """The job returned. `refs` are its own calls whose promises the value holds; `files` the digests it refers to."""
 
@@ -55,7 +55,7 @@ class JobCommitted:
     usage: Usage = Usage()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ServiceUp:
     """The service yielded: its clients may run."""
 
@@ -66,7 +66,7 @@ class ServiceUp:
     files: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ServiceDown:
     """The service ended in good order after it was told to stop, or by itself."""
 
@@ -76,7 +76,7 @@ class ServiceDown:
     usage: Usage = Usage()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class AttemptEnded:
     """The attempt ended without a commit."""
 
@@ -88,14 +88,14 @@ class AttemptEnded:
     usage: Usage = Usage()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class DeadlineReached:
     """The clock has come to `Workflow.next_deadline`."""
 
     at: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class CancelRequested:
     """Somebody asked that the run be given up."""
 

@@ -7,9 +7,10 @@ up to `FREE_LOSSES`, after which a job that kills its node again and again is at
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeVar
 
+from moil.core.record import record
 from moil.core.records import Outcome
 from moil.core.requirements import Ceiling, Request, Requirements
 
@@ -21,7 +22,7 @@ MOST_STEPS = 64
 N = TypeVar("N", int, float)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Policy:
     """What a run does when attempts fail, and what a job gets that asked for nothing. Times are seconds."""
 
@@ -34,7 +35,7 @@ class Policy:
     ceiling: Ceiling = field(default_factory=Ceiling)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Tries:
     """What a job has been through: tries it has used, losses that were free, and how often each limit has grown."""
 
@@ -44,7 +45,7 @@ class Tries:
     walltime_growth: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Again:
     """Try again after `delay` seconds, with these counts."""
 

@@ -6,17 +6,18 @@ else needs a new `moil.runtime.journal.FORMAT` and a way to read the old one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import TypeAlias
 
+from moil.core.record import record
 from moil.core.requirements import Request
 
 JobId: TypeAlias = int
 """Given in the order of the journal, from 1: the same on every replay."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Stored:
     """Bytes that are an object of the job store."""
 
@@ -69,7 +70,7 @@ LIVE = frozenset({JobState.submitted, JobState.running})
 TERMINAL = frozenset({JobState.done, JobState.failed})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class PromiseRef:
     """A part of what a call of the same parent returns. `path` holds ("item", key) and ("attr", name) steps."""
 
@@ -77,7 +78,7 @@ class PromiseRef:
     path: tuple[tuple[str, str | int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Call:
     """One call of a job or a service, as its parent recorded it. Other calls are named by their place in the parent."""
 
@@ -101,7 +102,7 @@ class Call:
     local: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Usage:
     """What an attempt used: seconds of wall clock and CPU, peak memory in bytes."""
 
@@ -110,7 +111,7 @@ class Usage:
     memory: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Failure:
     """Why an attempt failed, for people: `error` is one line, `where` the innermost frame of the user's code."""
 
@@ -120,7 +121,7 @@ class Failure:
     host: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Submitted:
     """One attempt that the batch system has accepted, and what was asked for it."""
 

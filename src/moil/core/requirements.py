@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 
+from moil.core.record import record
 from moil.errors import RequirementError
 
 MIB = 1024**2
@@ -28,7 +28,7 @@ _NUMBER = re.compile(r"\s*\d+(?:\.\d*)?\s*\Z")
 _CLOCK = re.compile(r"\s*(?:(\d+)-)?(\d+):(\d\d)(?::(\d\d))?\s*\Z")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Accelerator:
     """So many devices of one kind, of a certain model if one is named."""
 
@@ -40,7 +40,7 @@ class Accelerator:
         return ":".join([self.kind, *([self.model] if self.model else []), str(self.count)])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Requirements:
     """What one attempt is given: cores, memory and disk in bytes, walltime in seconds (None: no limit)."""
 
@@ -52,7 +52,7 @@ class Requirements:
     preemptible: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Request:
     """What a job asked for; None means: whatever the run's default is."""
 
@@ -64,7 +64,7 @@ class Request:
     preemptible: bool | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Ceiling:
     """The most that any machine of the batch system can give one job; None means: not known, or no bound."""
 

@@ -5,16 +5,15 @@ Only what cannot be worked out from the rest is taken as true when it is read ba
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from moil.core.graph import Job
 from moil.core.policy import Policy
+from moil.core.record import record
 from moil.core.records import JobId
 from moil.core.summary import Summary
 from moil.core.workflow import Workflow
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Snapshot:
     """The state of a run between two events."""
 

@@ -7,17 +7,17 @@ every `poll_interval` seconds.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
+from moil.core.record import record
 from moil.core.records import Failure, Outcome, Usage
 from moil.core.requirements import Ceiling, Requirements
 
 ExternalId: TypeAlias = str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Submission:
     """One attempt to run. `token` is unique in the run and the same after a restart: by it attempts are found again."""
 
@@ -44,7 +44,7 @@ class Phase(StrEnum):
     ended = "ended"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Report:
     """News of one attempt."""
 

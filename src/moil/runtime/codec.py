@@ -24,6 +24,7 @@ from typing import Any, NoReturn
 from moil.authoring.file import File, stored_file
 from moil.authoring.job import found_at
 from moil.authoring.promise import Promise, details
+from moil.core.record import record
 from moil.core.records import Data, Stored
 from moil.errors import CallError, DamagedError, MoilError, PromiseError
 from moil.ports.job_store import JobStore
@@ -157,7 +158,7 @@ def take(value: Any, path: Steps, name: str) -> Any:
     return value
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class StoredValue:
     """What a job returned: its promises are calls `first_child + k`."""
 

@@ -15,17 +15,18 @@ import sysconfig
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.machinery import ModuleSpec
 from typing import Any
 
 from moil.authoring.context import ambient
+from moil.core.record import record
 from moil.errors import UsageError
 
 PRIVATE_NAME = "__moil_main__"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Entry:
     """What the user started. `module` for ``python -m``, `script` for a file; neither: a prompt, ``-c``, a notebook."""
 

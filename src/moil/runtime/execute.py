@@ -6,12 +6,12 @@ import socket
 import sysconfig
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
 from moil.authoring.context import ambient
+from moil.core.record import record
 from moil.core.records import Failure, Outcome
 from moil.errors import MoilError, ServiceFailed
 from moil.ports.job_store import JobStore
@@ -23,7 +23,7 @@ from moil.runtime.records import OutcomeRecord, Task
 LONGEST_TRACEBACK = 20_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Place:
     """Where an attempt runs: its own directories, and what it shares with others."""
 
@@ -109,9 +109,7 @@ class Execution:
 
     def _failed(self, error: BaseException) -> OutcomeRecord:
         outcome = Outcome.out_of_memory if isinstance(error, MemoryError) else Outcome.failed
-        return OutcomeRecord(
-            job=self._task.job, attempt=self._task.attempt, outcome=outcome, failure=describe(error)
-        )
+        return OutcomeRecord(job=self._task.job, attempt=self._task.attempt, outcome=outcome, failure=describe(error))
 
 
 def describe(error: BaseException) -> Failure:

@@ -16,11 +16,12 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 from moil.core import wire
+from moil.core.record import record
 from moil.core.records import Outcome
 from moil.ports.job_store import JobStore
 from moil.runtime import messages, processes
@@ -29,7 +30,7 @@ from moil.runtime.records import OutcomeRecord, decode_task, encode_outcome
 from moil.runtime.slot_directory import SlotDirectory
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Order:
     """What the batch system says of an attempt, around the task record, which is none of its business."""
 

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from moil.core.events import EVENT_TYPES, Event
+from moil.core.record import record
 from moil.core.snapshot import Snapshot, restore
 from moil.core.summary import Summary
 from moil.core.workflow import Workflow
@@ -25,7 +26,7 @@ _SNAPSHOT = 254
 _HEADER = 255
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Header:
     """Begins every incarnation."""
 

@@ -9,11 +9,11 @@ with events in memory, then nobody has seen anything that followed from them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from moil.core import snapshot
 from moil.core.commands import Cancel, Command, Fail, Finish, StopService, Submit
 from moil.core.events import CancelRequested, DeadlineReached, Event
+from moil.core.record import record
 from moil.core.records import Data
 from moil.core.summary import Summary
 from moil.core.workflow import Workflow
@@ -40,7 +40,7 @@ HOUSEKEEPING = 1.0
 CANCEL_REQUEST = "requests/cancel"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class World:
     """Everything outside: a real one, or a simulated one."""
 
@@ -54,9 +54,7 @@ class World:
 class Leader:
     """Carries a workflow out."""
 
-    def __init__(
-        self, world: World, replayed: journal.Replayed, log: Journal, observers: Sequence[Observer] = ()
-    ) -> None:
+    def __init__(self, world: World, replayed: journal.Replayed, log: Journal, observers: Sequence[Observer] = ()) -> None:
         self.workflow: Workflow = replayed.workflow
         self.summary: Summary = replayed.summary
         self._world, self._journal, self._observers = world, log, observers

@@ -7,9 +7,9 @@ import os
 import signal
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
+from moil.core.record import record
 from moil.core.records import Outcome
 from moil.ports.job_store import JobStore
 from moil.runtime import deferred, messages, processes
@@ -19,7 +19,7 @@ from moil.runtime.messages import Message
 from moil.runtime.slot_directory import SlotDirectory
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class House:
     """What all attempts of a machine share."""
 
@@ -33,7 +33,7 @@ class House:
     host: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Sockets:
     """The far ends of a slot's sockets."""
 
@@ -41,7 +41,7 @@ class Sockets:
     queue: socket.socket
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Ended:
     """How an attempt's process ended. `code` is an exit status, or minus the signal that killed it."""
 

@@ -12,11 +12,12 @@ import os
 import socket
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import Any
 
 from moil.core.events import Event
 from moil.core.graph import Job
+from moil.core.record import record
 from moil.core.records import JobState
 from moil.core.summary import NameStats, Summary
 from moil.core.workflow import Workflow, failures
@@ -32,7 +33,7 @@ DEAF = 20.0
 MOST = 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Status:
     """What there is to say about a run."""
 

@@ -18,10 +18,10 @@ import os
 import select
 import socket
 import time
-from dataclasses import dataclass
 from struct import Struct
 from typing import NoReturn
 
+from moil.core.record import record
 from moil.core.records import Outcome
 from moil.runtime import messages, processes
 from moil.runtime.job_process import JobProcess, Order, enter, settle_in, used
@@ -36,7 +36,7 @@ LONGEST_SLEEP = 1.0
 WOKEN, FIT, UNFIT, GO = b"W", b"F", b"U", b"G"
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class _Running:
     token: str
     started: float
