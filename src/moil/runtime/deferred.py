@@ -12,7 +12,6 @@ import os
 import pickle
 import struct
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,7 +44,7 @@ def run(file: Path) -> None:
             fn(*args, **kwargs)
         except Exception:  # noqa: BLE001 - the user's code may raise anything, and the next call must still run
             sys.stderr.write("moil: a deferred call failed:\n")
-            traceback.print_exc()
+            importlib.import_module("traceback").print_exc()
     file.unlink(missing_ok=True)
 
 

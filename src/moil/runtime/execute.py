@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 import socket
-import sysconfig
-import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from moil.authoring.context import ambient
 from moil.core.record import record
@@ -19,6 +19,9 @@ from moil.runtime import codec
 from moil.runtime.files import FileAccess
 from moil.runtime.recorder import AttemptRecorder
 from moil.runtime.records import OutcomeRecord, Task
+
+if TYPE_CHECKING:
+    from traceback import TracebackException
 
 LONGEST_TRACEBACK = 20_000
 
@@ -114,7 +117,7 @@ class Execution:
 
 def describe(error: BaseException) -> Failure:
     """An exception as people want to read it: one line, the innermost frame of their own code, the traceback."""
-    text = "".join(_told(traceback.TracebackException.from_exception(error)).format())
+    text = "".join(_told(_traceback().TracebackException.from_exception(error)).format())
     return Failure(
         error=_one_line(error),
         where=_where(error.__traceback__),
@@ -136,9 +139,14 @@ def _one_line(error: BaseException) -> str:
 _ENGINE = str(Path(__file__).parent.parent)
 
 
-def _told(found: traceback.TracebackException) -> traceback.TracebackException:
+def _traceback() -> Any:
+    """Brought in when a job has failed: no other process has to carry it about."""
+    return importlib.import_module("traceback")
+
+
+def _told(found: TracebackException) -> TracebackException:
     """Without the engine's own frames, and without what is behind an error of the engine's: its message says all."""
-    one: traceback.TracebackException | None = found
+    one: TracebackException | None = found
     while one is not None:
         one.stack[:] = [frame for frame in one.stack if not frame.filename.startswith(_ENGINE)]
         if one.exc_type is not None and issubclass(one.exc_type, MoilError):
@@ -149,7 +157,7 @@ def _told(found: traceback.TracebackException) -> traceback.TracebackException:
 
 def _where(trace: TracebackType | None) -> str:
     found = ""
-    for frame, line in traceback.walk_tb(trace):
+    for frame, line in _traceback().walk_tb(trace):
         if _is_users(frame):
             found = f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_qualname}"
     return found
@@ -160,4 +168,4 @@ def _is_users(frame: FrameType) -> bool:
     return not file.startswith(_NOT_USERS) and "/site-packages/" not in file
 
 
-_NOT_USERS = ("<frozen", _ENGINE, sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
+_NOT_USERS = ("<frozen", _ENGINE, os.path.dirname(os.__file__))

@@ -62,9 +62,9 @@ def encode_header(header: Header) -> bytes:
 
 def decode(records: Iterable[bytes]) -> Iterator[Event | Snapshot | Header]:
     """What the records say. Raises DamagedError."""
-    for number, record in enumerate(records):
+    for number, one in enumerate(records):
         try:
-            yield _decode_one(record)
+            yield _decode_one(one)
         except (msgspec.DecodeError, KeyError, IndexError) as error:
             raise DamagedError(f"record {number} of the journal cannot be read: {error}") from error
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import functools
 import marshal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -112,7 +110,7 @@ def encode_task(task: Task) -> bytes:
 
 def decode_task(data: bytes) -> Task:
     """The task. Raises DamagedError."""
-    with _reading("task"):
+    try:
         job, attempt, name, call, base, values, (requirements, ceiling), service = _unpack(data, "task")
         return Task(
             job=job,
@@ -120,10 +118,12 @@ def decode_task(data: bytes) -> Task:
             name=name,
             call=_get(call),
             base=base,
-            values=tuple(StoredValue(one, named, first, refs, _get(data)) for one, named, first, refs, data in values),
+            values=tuple([StoredValue(one, named, first, refs, _get(data)) for one, named, first, refs, data in values]),
             needs=Needs(requirements, ceiling),
             service=service,
         )
+    except _DAMAGE as error:
+        raise _damaged("task", error) from error
 
 
 def encode_outcome(record: OutcomeRecord) -> bytes:
@@ -138,7 +138,7 @@ def encode_outcome(record: OutcomeRecord) -> bytes:
 
 def decode_outcome(data: bytes) -> OutcomeRecord:
     """The outcome. Raises DamagedError."""
-    with _reading("outcome"):
+    try:
         job, attempt, outcome, value, refs, calls, files, told = _unpack(data, "outcome")
         return OutcomeRecord(
             job=job,
@@ -150,6 +150,8 @@ def decode_outcome(data: bytes) -> OutcomeRecord:
             files=files,
             failure=None if told is None else Failure(**dict(zip(_FAILURE, told, strict=True))),
         )
+    except _DAMAGE as error:
+        raise _damaged("outcome", error) from error
 
 
 _OUTCOMES = {one.value: one for one in Outcome}
@@ -158,13 +160,12 @@ _REQUEST = ("cores", "memory", "disk", "walltime", "accelerators", "preemptible"
 _CEILING = ("cores", "memory", "disk", "accelerators")
 
 
-@contextmanager
-def _reading(what: str) -> Iterator[None]:
-    """Whatever is wrong with a record, it is damaged. Raises DamagedError."""
-    try:
-        yield
-    except (LookupError, TypeError, ValueError, AttributeError, EOFError) as error:
-        raise DamagedError(f"a {what} record is damaged: {type(error).__name__}: {error}") from error
+_DAMAGE = (LookupError, TypeError, ValueError, AttributeError, EOFError)
+"""What reading a record can raise that is not as it was written."""
+
+
+def _damaged(what: str, error: Exception) -> DamagedError:
+    return DamagedError(f"a {what} record is damaged: {type(error).__name__}: {error}")
 
 
 def _unpack(data: bytes, what: str) -> Fields:

@@ -67,7 +67,7 @@ class Supervisor:
             processes.kill_children()
             raise Gone from None
         ended = attempt.end()
-        verdict = attempt.limits.verdict
+        verdict = attempt.verdict
         if verdict is None and ended.code == -signal.SIGKILL and self._kernel_has_killed():
             verdict = (Outcome.out_of_memory, "the machine ran out of memory, and its kernel killed the job")
         self._slot.over(order.token, ended, verdict)
@@ -100,17 +100,19 @@ class _Queue:
 
 
 class _Attempt:
-    """One attempt in a fork of the supervisor, from its beginning to its last trace."""
+    """One attempt in a fork of the supervisor, from its beginning to its last trace.
+
+    All that this does while the job's process lives is done in memory that the two share, where each page costs when it
+    is first written to. So it does nothing before it must.
+    """
 
     def __init__(self, slot: Slot, order: Order) -> None:
         self._slot, self._order = slot, order
         self._started = time.monotonic()
+        self._limits: Limits | None = None
         stop, self._stop_end = os.pipe() if order.service else (-1, -1)
         self.pid = self._fork(stop)
         self._pidfd = os.pidfd_open(self.pid)
-        self.limits = Limits(
-            self.pid, memory=order.memory, walltime=order.walltime, started=self._started, baseline=slot.baseline
-        )
 
     def _fork(self, stop: int) -> int:
         parent, slot = os.getpid(), self._slot
@@ -123,15 +125,34 @@ class _Attempt:
             os.close(stop)
         return pid
 
+    @property
+    def limits(self) -> Limits:
+        """What it may use, and whether it has."""
+        if self._limits is None:
+            order = self._order
+            self._limits = Limits(
+                self.pid,
+                memory=order.memory,
+                walltime=order.walltime,
+                started=self._started,
+                baseline=self._slot.baseline,
+            )
+        return self._limits
+
+    @property
+    def verdict(self) -> tuple[Outcome, str] | None:
+        """What it was ended for, if so."""
+        return None if self._limits is None else self._limits.verdict
+
     def look_after(self) -> None:
         """Until the job is over: obey orders, keep limits, pass the log on. Raises Gone."""
         poll = select.poll()
         poll.register(self._pidfd, select.POLLIN)
         poll.register(self._slot.channel, select.POLLIN)
         next_sample, next_log = self._started + FIRST_SAMPLE, self._started + LOG_EVERY
-        told = False
+        pause, told = FIRST_SAMPLE, False
         while True:
-            ready = {fd for fd, _ in poll.poll(max(0.0, min(next_sample, next_log) - time.monotonic()) * 1000)}
+            ready = [fd for fd, _ in poll.poll(max(0.0, pause) * 1000)]
             if self._pidfd in ready:
                 return
             if ready:
@@ -146,6 +167,7 @@ class _Attempt:
             if now >= next_log:
                 self._slot.log.pass_on()
                 next_log = now + LOG_EVERY
+            pause = min(next_sample, next_log) - time.monotonic()
 
     def _obey(self, order: Message) -> None:
         if order.token != self._order.token:
@@ -166,10 +188,11 @@ class _Attempt:
         os.close(self._pidfd)
         self._stop()
         processes.kill_children()
+        peak = self._limits.peak if self._limits else 0
         return Ended(
             code=os.waitstatus_to_exitcode(status),
             cpu=usage.ru_utime + usage.ru_stime,
-            memory=max(self.limits.peak, usage.ru_maxrss * 1024),
+            memory=max(peak, usage.ru_maxrss * 1024),
             wall=time.monotonic() - self._started,
         )
 
