@@ -204,6 +204,29 @@ def test_a_module_that_is_excluded(leader, tmp_path):
     assert "module tools" in said and ".moilignore says 'tools.py'" in said
 
 
+def test_what_a_program_does_when_it_is_imported(leader, tmp_path):
+    """It is shown in the file that the user knows."""
+    files = {"main.py": f"{HEAD}if os.path.exists('here'):\n    pass\nimport part\n{PLAIN}", "part.py": "TEXT = open('here').read()\n", "here": ""}
+    said = refused(leader, tmp_path, files)
+    assert "cannot be started on a worker: FileNotFoundError" in said and "move this into a job" in said
+    assert f'File "{tmp_path}/project/part.py", line 1' in said and "rehearsal.py" not in said
+
+
+def test_a_name_that_a_module_does_not_have_is_no_missing_module(leader, tmp_path):
+    part = "import os\nif os.path.exists('here'):\n    X = 1\n"
+    said = refused(leader, tmp_path, {"main.py": f"{HEAD}from part import X\n{PLAIN}", "part.py": part, "here": ""})
+    assert "cannot be started on a worker: ImportError: cannot import name 'X' from 'part'" in said
+
+
+def test_directories_that_a_program_puts_on_the_path_itself(leader, tmp_path):
+    """Such a place is not there on a worker, but its copy is; so the clean room looks past it."""
+    start = f"{HEAD}sys.path.insert(0, {str(tmp_path / 'elsewhere')!r})\nimport tools\n"
+    job = f"@moil.job\ndef main() -> dict:\n    return {{'x': tools.X, 'where': {{'files': [__file__]}}}}\n{TAIL}"
+    lay(tmp_path, {"project/main.py": f"{start}{job}", "elsewhere/tools.py": "X = 1\n"})
+    said, files = without_place(leader.said(["main.py"], tmp_path / "store", tmp_path / "project"))
+    assert said == {"x": 1} and all_shipped(files, leader, tmp_path / "project")
+
+
 def test_native_code_for_another_machine(leader, tmp_path):
     elf = b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HHI", 3, 183, 1) + bytes(40)
     files = {"main.py": f"{HEAD}import fast\n{PLAIN}", "fast/__init__.py": "", "fast/_speed.abi3.so": elf}

@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -105,18 +106,29 @@ def _tried(what: Rehearsal) -> rehearsal.Finding:
 def _told(what: Rehearsal, finding: rehearsal.Finding) -> str:
     """The message: what, who asked for it, why it is not there, the cure."""
     if not finding.missing:
-        trace = f"\n{finding.traceback.rstrip()}" if finding.traceback else ""
-        return f"the program cannot be started on a worker: {finding.error}{trace}"
+        return f"the program cannot be started on a worker: {finding.error}{_trace(what.plan, finding.traceback)}"
     asked = f", which {_at_home(what.plan, finding.asked_by)} imports," if finding.asked_by else ""
     lies = f" (it lies in {finding.at_home})" if finding.at_home else ""
     return f"module {finding.missing}{asked} will not be found on a worker{lies}: {what.explain(finding.missing)}"
 
 
+def _trace(plan: Plan, trace: str) -> str:
+    if not trace:
+        return ""
+    shown = re.sub(r'File "([^"]+)"', lambda found: f'File "{_origin(plan, found[1])}"', trace.rstrip())
+    return (
+        "; it is imported there without your files, variables and working directory: move this into a job, or give it what "
+        f"it needs with --env or as a File\n{shown}"
+    )
+
+
 def _at_home(plan: Plan, place: str) -> str:
     """A place in the clean room, as the user knows it."""
     file, _, line = place.rpartition(":")
-    for unit, source in plan.sources():
-        ending = source.path.removeprefix("site/")
-        if source.origin and unit.root >= 0 and file.endswith(os.sep + ending):
-            return f"{source.origin}:{line}"
-    return place
+    return f"{_origin(plan, file)}:{line}"
+
+
+def _origin(plan: Plan, file: str) -> str:
+    """The file at home of a file in a view (see `moil.deployment.view`)."""
+    places = ((f"/roots/{unit.root}/{one.path}", one.origin) for unit, one in plan.sources() if one.origin)
+    return next((origin for ending, origin in places if file.endswith(ending)), file)

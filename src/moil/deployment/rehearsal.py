@@ -1,8 +1,9 @@
 """The clean room, from inside: a worker's Python on the leader's machine, that imports the program and unpickles a job.
 
 Nothing of what lies at home may be found here but by way of the deployment. Most of it cannot be anyway, since the import
-path is a worker's; but a program may put directories on the path itself, so whatever an import finds in a place that
-is not shipped is refused. What was found out is told as one line of JSON on standard output.
+path is a worker's; but a program may put directories on the path itself, which are not there on a worker. So an import
+goes on as if they were empty, and is refused if nothing but they had it. What was found out is told as one line of JSON on
+standard output.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from types import ModuleType
+from types import ModuleType, TracebackType
 from typing import Any
 
 MARK = "moil-rehearsal:"
+_OURS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,14 +71,26 @@ def rehearse(load: Callable[[], None], words: Mapping[str, Any]) -> None:
 
 
 def _finding(error: BaseException, guard: _Guard) -> Finding:
-    missing = error.name or "" if isinstance(error, ImportError) else ""
+    missing = error.name or "" if isinstance(error, ModuleNotFoundError) else ""
     return Finding(
         error=f"{type(error).__name__}: {error}",
         missing=missing,
         asked_by=_asker(error),
-        traceback="".join(traceback.format_exception(error)),
+        traceback="".join(traceback.format_exception(type(error), error, _users_part(error.__traceback__))),
         at_home=guard.refused.get(missing, ""),
     )
+
+
+def _users_part(trace: TracebackType | None) -> TracebackType | None:
+    """Without the frames of the engine's that come first; all if there are no others."""
+    found = trace
+    while found is not None and _is_ours(found.tb_frame.f_code.co_filename):
+        found = found.tb_next
+    return found or trace
+
+
+def _is_ours(file: str) -> bool:
+    return file.startswith(("<frozen", _OURS))
 
 
 def _asker(error: BaseException) -> str:
@@ -84,16 +98,17 @@ def _asker(error: BaseException) -> str:
     found = ""
     for frame, line in traceback.walk_tb(error.__traceback__):
         file = frame.f_code.co_filename
-        if not file.startswith("<frozen") and f"{os.sep}moil{os.sep}" not in file:
+        if not _is_ours(file):
             found = f"{file}:{line}"
     return found
 
 
 class _Guard:
-    """Refuses what an import would find in a place that is not shipped."""
+    """Leaves out of an import what it would find in a place that is not shipped. Made before the program is loaded."""
 
     def __init__(self, forbidden: Sequence[str]) -> None:
         self._forbidden = tuple(os.path.join(one, "") for one in forbidden)
+        self._shipped = tuple(os.path.join(one, "") for one in (sys.prefix, sys.base_prefix, *sys.path) if one)
         self.refused: dict[str, str] = {}
 
     def find_spec(
@@ -102,7 +117,14 @@ class _Guard:
         """Nothing, or ModuleNotFoundError."""
         spec = importlib.machinery.PathFinder.find_spec(name, path, target)
         origin = spec.origin if spec is not None else None
-        if origin is not None and origin.startswith(self._forbidden):
+        if origin is None or not self._is_at_home(origin):
+            return None
+        rest = [one for one in (sys.path if path is None else path) if not self._is_at_home(os.path.join(one, ""))]
+        spec = importlib.machinery.PathFinder.find_spec(name, rest, target)
+        if spec is None:
             self.refused[name] = origin
             raise ModuleNotFoundError(f"No module named {name!r} among what is shipped", name=name)
-        return None
+        return spec
+
+    def _is_at_home(self, place: str) -> bool:
+        return place.startswith(self._forbidden) and not place.startswith(self._shipped)

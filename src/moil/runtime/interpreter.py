@@ -37,8 +37,9 @@ def worker_command(python: str | None) -> list[str]:
 
 
 def interpreter_flags() -> list[str]:
-    """Warnings and -X options of this interpreter, for those it starts."""
-    flags = [f"-W{one}" for one in sys.warnoptions]
+    """Warnings, -O and -X options of this interpreter, for those it starts."""
+    flags = [f"-{'O' * sys.flags.optimize}"] if sys.flags.optimize else []
+    flags += [f"-W{one}" for one in sys.warnoptions]
     flags += [f"-X{name}" if value is True else f"-X{name}={value}" for name, value in sys._xoptions.items()]  # noqa: SLF001
     return [one for one in flags if not one.startswith("-Ximporttime")]
 
