@@ -38,7 +38,7 @@ from moil.deployment import pack
 from moil.deployment.extract import extract, is_intact, remove_tree
 from moil.deployment.listing import Listing, decode
 from moil.deployment.manifest import Unit
-from moil.errors import DeploymentError, MoilError
+from moil.errors import DeploymentError, FileError, MoilError
 from moil.ports.job_store import JobStore
 
 LARGEST = 20 * 1000**3
@@ -166,17 +166,18 @@ class Cache:
         self._make_room(listing.size)
         try:
             self._extract(unit, listing, store)
-        except OSError as error:
-            if error.errno not in _FULL or not self._evict(0):
+        except (OSError, FileError) as error:
+            if _cause(error).errno not in _FULL or not self._evict(0):
                 raise self._refused(unit, error) from error
             try:
                 self._extract(unit, listing, store)
-            except OSError as again:
+            except (OSError, FileError) as again:
                 raise self._refused(unit, again) from again
 
-    def _refused(self, unit: Unit, error: OSError) -> DeploymentError:
+    def _refused(self, unit: Unit, error: Exception) -> DeploymentError:
         return DeploymentError(
-            f"{unit.name} ({unit.size:,} bytes) cannot be written to the worker's cache {self.home}: {error.strerror}; "
+            f"{unit.name} ({unit.size:,} bytes) cannot be written to the worker's cache {self.home}: "
+            f"{_cause(error).strerror}; "
             "free some space there, or choose another place with --worker-cache"
         )
 
@@ -263,6 +264,12 @@ class Cache:
             with contextlib.suppress(OSError):
                 note.write_text(json.dumps({"at": time.time(), "error": str(error)}))
             raise
+
+
+def _cause(error: Exception) -> OSError:
+    """What the operating system said; a job store that writes a local file wraps it."""
+    found = error if isinstance(error, OSError) else error.__cause__
+    return found if isinstance(found, OSError) else OSError(0, str(error))
 
 
 def make_private(home: Path) -> None:
