@@ -41,6 +41,11 @@ def test_what_is_no_block(tmp_path, text):
     assert needs(script(tmp_path, text)).dependencies == ()
 
 
+def test_the_engine_is_there_already(tmp_path):
+    found = needs(script(tmp_path, "# /// script\n# dependencies = ['Moil', 'x']\n# ///\n"))
+    assert found.dependencies == ("x",)
+
+
 def test_an_archive_has_no_block(tmp_path):
     assert needs(script(tmp_path, BLOCK, "app.pyz")) == Needs(script=str(tmp_path / "app.pyz"))
 
@@ -53,6 +58,7 @@ def test_an_archive_has_no_block(tmp_path):
         ("# /// script\n# dependencies = 'numpy'\n# ///\n", "no list of texts"),
         ("# /// script\n# dependencies = ['--index-url x']\n# ///\n", "cannot be understood"),
         ("# /// script\n# requires-python = 'new'\n# ///\n", "cannot be understood: Invalid specifier: 'new'"),
+        ("# /// script\n# dependencies = ['moil>=1000']\n# ///\n", "needs moil>=1000, and this is Moil 0"),
         ("# /// script\n# requires-python = 3\n# ///\n", "cannot be understood"),
     ],
 )

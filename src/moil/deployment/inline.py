@@ -33,6 +33,7 @@ from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
 
 from moil.deployment.prepare import base_python
 from moil.deployment.request import ENGINE, memory_directory
@@ -79,11 +80,21 @@ def _checked(script: str, table: dict[str, Any]) -> Needs:
     if not isinstance(dependencies, list) or not all(isinstance(one, str) for one in dependencies):
         raise UsageError(f"the block of {script}: dependencies is no list of texts, such as dependencies = ['numpy>=2']")
     try:
-        found = [str(Requirement(one)) for one in dependencies]
+        found = [Requirement(one) for one in dependencies]
         SpecifierSet(python)
     except (InvalidRequirement, InvalidSpecifier, TypeError, AttributeError) as error:
         raise UsageError(f"the block of {script} cannot be understood: {' '.join(str(error).split())}; correct it") from None
-    return Needs(script=script, dependencies=tuple(found), requires_python=python)
+    others = tuple(str(one) for one in found if not _is_engine(one, script))
+    return Needs(script=script, dependencies=others, requires_python=python)
+
+
+def _is_engine(requirement: Requirement, script: str) -> bool:
+    """Whether it is the engine, which is there already. Raises UsageError if it is not the one that is asked for."""
+    if canonicalize_name(requirement.name) != ENGINE.name:
+        return False
+    if not requirement.specifier.contains(__version__, prereleases=True):
+        raise UsageError(f"{script} needs {requirement}, and this is Moil {__version__}: install the one that it needs")
+    return True
 
 
 def python_for(wanted: Needs, say: Callable[[str], None]) -> str:
