@@ -1,6 +1,7 @@
 """The three entry points of the engine: `run`, `main` and `add_options`.
 
-Part of the composition root: what they need of the engine is put together in `moil.session`.
+Part of the composition root: what they need of the engine is put together in `moil.session`. Little is imported here, so
+that a worker's interpreter can be started first: it comes up while the rest of the engine is brought in.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
@@ -17,21 +19,25 @@ from moil.authoring.context import Callee, ambient
 from moil.authoring.file import File
 from moil.authoring.job import JobFunction, job
 from moil.errors import MoilError, UsageError, WorkflowFailed
-from moil.options import UNITS, add_engine_options, arguments, flags_from
 from moil.runtime.interpreter import Interpreter, variables, worker_command
-from moil.settings import EngineSettings, Given, Resolved, resolve
 
 if TYPE_CHECKING:
     import argparse
 
     from moil.runtime.entry import Entry
+    from moil.settings import EngineSettings, Given, Resolved
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
+DECISIVE = frozenset({"batch-system", "batchsystem", "env", "help", "h", "version", "worker-python"})
+"""Settings that decide whether a worker is needed on this machine, and which."""
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give your own parser the engine's options; hand what it parses to ``moil.run(…, options=…)``."""
+    from moil.options import add_engine_options
+
     add_engine_options(parser, *plugins.settings_classes(sys.argv))
 
 
@@ -43,10 +49,25 @@ def run(fn: Callable[..., R], /, *args: Any, options: argparse.Namespace | None 
     Interrupted if the run was stopped, UsageError for a wrong setting.
     """
     ambient.refuse_run()
+    with ExitStack() as stack:
+        said = [name for name, value in settings.items() if (name, value) != ("batch_system", "local")]
+        ahead = None if options else _guess(said, stack)
+        return _run(as_job(fn), args, options, settings, ahead)  # type: ignore[no-any-return]
+
+
+def _run(
+    callee: Callee,
+    args: Sequence[Any],
+    options: argparse.Namespace | None,
+    settings: Mapping[str, Any],
+    ahead: Interpreter | None,
+) -> Any:
+    from moil.options import arguments, flags_from
+
     given = {**(flags_from(options) if options else {}), **arguments(settings, *plugins.settings_classes())}
     found = settings_from(given)
     command = _command_line() if options else ()
-    return start(as_job(fn), found, args=args, command=command)  # type: ignore[no-any-return]
+    return start(callee, found, ahead=ahead, args=args, command=command)
 
 
 def main(fn: Callable[..., Any], argv: Sequence[str] | None = None) -> NoReturn:
@@ -69,7 +90,21 @@ def run_command(
 
     `command` begins the words that start this program again; `program` is what workers load, this process's if None.
     """
+    with ExitStack() as stack:
+        ahead = _guess(sys.argv[1:] if argv is None else argv, stack)
+        return _run_command(callee, argv, command, program, ahead)
+
+
+def _run_command(
+    callee: Callee,
+    argv: Sequence[str] | None,
+    command: Sequence[str] | None,
+    program: Entry | None,
+    ahead: Interpreter | None,
+) -> int:
     from moil import logs
+    from moil.options import add_engine_options, flags_from
+    from moil.settings import EngineSettings
     from moil.signature import command_line
 
     try:
@@ -88,6 +123,7 @@ def run_command(
         value = start(
             callee,
             resolved,
+            ahead=ahead,
             args=bound.args,
             kwargs=bound.kwargs,
             arguments={name: _in_words(one) for name, one in bound.arguments.items()},
@@ -104,16 +140,18 @@ def run_command(
 
 def settings_from(given: Mapping[str, Given]) -> Resolved:
     """The settings of the engine and of the adapters. Raises UsageError."""
+    from moil.options import UNITS
+    from moil.settings import resolve
+
     return resolve(*plugins.settings_classes(), given=given, units=UNITS)
 
 
-def start(callee: Callee, resolved: Resolved, **more: Any) -> Any:
-    """Run it in a session of its own, which says how it goes on standard error. `more` are fields of a `Start`.
+def start(callee: Callee, resolved: Resolved, *, ahead: Interpreter | None = None, **more: Any) -> Any:
+    """Run it in a session of its own, which says how it goes on standard error. `more` are fields of a `Start`."""
+    from moil.settings import EngineSettings
 
-    A worker's interpreter and the rest of the engine are brought in at the same time.
-    """
     settings = resolved[EngineSettings]
-    ahead = _ahead(settings)
+    ahead = _needed(settings, ahead)
     from moil.logs import EventLog
     from moil.progress import observers_for
     from moil.session import Session, Start
@@ -131,11 +169,27 @@ def start(callee: Callee, resolved: Resolved, **more: Any) -> Any:
     ).run()
 
 
-def _ahead(settings: EngineSettings) -> Interpreter | None:
-    """The worker that a run on this machine will need for certain."""
+def _guess(words: Iterable[str], stack: ExitStack) -> Interpreter | None:
+    """A worker on this machine, if nothing of what was said is against it; `stack` ends it if it has not ended then.
+
+    Most runs need one. If this one does not, because a file of settings says so, some time of another core is lost.
+    """
+    said = {word.lower().lstrip("-").partition("=")[0].replace("_", "-") for word in words}
+    if said & DECISIVE or any(f"MOIL_{name.replace('-', '_').upper()}" in os.environ for name in DECISIVE):
+        return None
+    ahead = Interpreter(worker_command(None), os.environ)
+    stack.callback(ahead.close, 0.0)
+    return ahead
+
+
+def _needed(settings: EngineSettings, guessed: Interpreter | None) -> Interpreter | None:
+    """The worker that a run on this machine needs."""
     if settings.batch_system != "local":
         return None
-    return Interpreter(worker_command(settings.worker_python), {**os.environ, **variables(settings.env)})
+    command, env = worker_command(settings.worker_python), {**os.environ, **variables(settings.env)}
+    if guessed is not None and (guessed.command, guessed.env) == (command, env):
+        return guessed
+    return Interpreter(command, env)
 
 
 def as_job(fn: Callable[..., Any]) -> JobFunction[..., Any]:
