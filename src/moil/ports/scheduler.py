@@ -23,9 +23,13 @@ SchedulerId: TypeAlias = str
 class SchedulerDown(MoilError):
     """The scheduler does not answer, or says that it cannot just now: the same call may work later."""
 
+    exit_status = 2
+
 
 class Refused(MoilError):
     """The scheduler will never take these: the message says why, and what to change. `whole_run`: nor any others."""
+
+    exit_status = 2
 
     def __init__(self, message: str, *, whole_run: bool = False) -> None:
         super().__init__(message)
@@ -44,6 +48,8 @@ class Array:
     requirements: Requirements
     #: An executable script that begins with ``#!``; the scheduler's own way tells it the member's number.
     script: str
+    #: Seconds for which a member could go on being of use: more than `requirements` ask for, if more is to be had.
+    roomy: float = 0.0
     #: Where the scheduler is to put what a member prints, as ``<its id>.log``: an absolute directory, or "" for nowhere.
     logs: str = ""
 
