@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -149,6 +150,9 @@ def _told(found: TracebackException) -> TracebackException:
     one: TracebackException | None = found
     while one is not None:
         one.stack[:] = [frame for frame in one.stack if not frame.filename.startswith(_ENGINE)]
+        for frame in one.stack:
+            _ = frame.line  # it is looked up in the file under its real name, and kept
+            frame.filename = shown(frame.filename)
         if one.exc_type is not None and issubclass(one.exc_type, MoilError):
             one.__cause__ = one.__context__ = None
         one = one.__cause__ or one.__context__
@@ -159,8 +163,14 @@ def _where(trace: TracebackType | None) -> str:
     found = ""
     for frame, line in _traceback().walk_tb(trace):
         if _is_users(frame):
-            found = f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_qualname}"
+            found = f"{shown(frame.f_code.co_filename)}:{line} in {frame.f_code.co_qualname}"
     return found
+
+
+def shown(file: str) -> str:
+    """A file as the user knows it: on another machine the program lies in a view (`moil.deployment.view`), root by root."""
+    inner = file.removeprefix(_ROOTS)
+    return inner.partition(os.sep)[2] if inner != file else file
 
 
 def _is_users(frame: FrameType) -> bool:
@@ -168,4 +178,5 @@ def _is_users(frame: FrameType) -> bool:
     return not file.startswith(_NOT_USERS) and "/site-packages/" not in file
 
 
+_ROOTS = os.path.join(sys.prefix, "roots", "")
 _NOT_USERS = ("<frozen", _ENGINE, os.path.dirname(os.__file__))
