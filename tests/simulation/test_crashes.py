@@ -89,6 +89,7 @@ def test_workers_that_outlive_their_leader_are_adopted(plan, seed, writes):
 @pytest.mark.parametrize("when", ["before", "after", "torn"])
 def test_death_at_every_write_of_a_run_that_compacts_its_journal(when, monkeypatch):
     monkeypatch.setattr("moil.runtime.leader.COMPACT_AT", 600)
+    monkeypatch.setattr("moil.runtime.leader.WORTH", 100.0)
     monkeypatch.setattr("moil.runtime.leader.HOUSEKEEPING", 0.05)
     expected = normal(interpret(PROGRAM, [3]))
     write, died = 0, True

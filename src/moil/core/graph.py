@@ -54,7 +54,8 @@ class Job:
     failure: Failure | None = None
     #: The job whose failure made this one fail.
     cause: JobId | None = None
-    watchers: list[JobId] = field(default_factory=list, compare=False, repr=False)
+    #: None is a short word for none: most jobs have none, ever.
+    watchers: list[JobId] | None = field(default=None, compare=False, repr=False)
 
     @property
     def live(self) -> bool:

@@ -58,7 +58,7 @@ def _watches(graph: Graph, job: Job) -> bool:
     """A service that went down may be the first blocker, while the job still watches one inside it; that will do."""
     call = job.call
     needed = (graph.sibling(job, index) for index in (*call.needs, *call.after, *call.services))
-    return any(job.id in other.watchers for other in needed)
+    return any(job.id in (other.watchers or ()) for other in needed)
 
 
 def _fulfilled(graph: Graph, job: Job) -> bool:

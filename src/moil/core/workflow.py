@@ -138,7 +138,7 @@ class Workflow:
         job = self._current(event.job, event.attempt)
         if job is None:
             return
-        job.state, job.value, job.refs = JobState.done, event.value, event.refs
+        job.state, job.value, job.refs, job.external_id = JobState.done, event.value, event.refs, ""
         self._changed.extend(child.id for child in self.graph.add(job, event.calls))
         self._changed.append(job.id)
         self._try_settle(job)
@@ -293,7 +293,7 @@ class Workflow:
         self.stopped, self.finished = "", False
         self._deadlines = []
         for job in self.graph.jobs.values():
-            job.watchers, job.open_clients, job.open_children = [], 0, job.children
+            job.watchers, job.open_clients, job.open_children = None, 0, job.children
             job.cursor = job.ref_cursor = 0
             job.settled = job.failed_below = False
             if renew:
@@ -352,7 +352,7 @@ class Workflow:
         if hopeless:
             self._fail(job, _origin(other))
         else:
-            other.watchers.append(job.id)
+            _watch(other, job)
 
     def _blocker(self, job: Job) -> tuple[Job, bool] | None:
         """The first job that keeps this one from running, and whether it will do so for ever."""
@@ -382,7 +382,7 @@ class Workflow:
                 self._wake(job)
                 return
             if not other.fulfilled:
-                other.watchers.append(job.id)
+                _watch(other, job)
                 return
             job.ref_cursor += 1
         job.fulfilled = True
@@ -391,7 +391,7 @@ class Workflow:
     def _wake(self, job: Job) -> None:
         if job.watchers:
             self._changed.extend(job.watchers)
-            job.watchers.clear()
+            job.watchers = None
 
     def _try_settle(self, job: Job) -> None:
         """Settle the job if it can be, then its parent, and so on upwards."""
@@ -431,6 +431,13 @@ class Workflow:
     def _still_due(self, at: float, job: JobId) -> bool:
         known = self.graph.get(job)
         return known is not None and known.state is JobState.waiting and known.not_before == at
+
+
+def _watch(other: Job, job: Job) -> None:
+    """Have `job` looked at again when `other` changes."""
+    if other.watchers is None:
+        other.watchers = []
+    other.watchers.append(job.id)
 
 
 def _origin(job: Job) -> JobId:

@@ -8,6 +8,7 @@ here that still reads the old one.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ from moil.core.workflow import Workflow
 from moil.errors import DamagedError
 
 FORMAT = 1
+SAMPLE = 1000
 _SNAPSHOT = 254
 _HEADER = 255
 
@@ -53,6 +55,13 @@ def encode(event: Event) -> bytes:
 def encode_snapshot(snapshot: Snapshot) -> bytes:
     """A snapshot as a record."""
     return bytes([_SNAPSHOT]) + _encode(snapshot)
+
+
+def snapshot_length(workflow: Workflow) -> int:
+    """How many bytes a snapshot would have, about: judged by a few of the jobs."""
+    jobs = workflow.graph.jobs
+    sample = tuple(itertools.islice(jobs.values(), 0, None, max(1, len(jobs) // SAMPLE)))
+    return len(_encode(sample)) * len(jobs) // max(1, len(sample))
 
 
 def encode_header(header: Header) -> bytes:

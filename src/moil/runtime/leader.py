@@ -34,7 +34,9 @@ LONGEST_DELAY = 0.05
 MOST_EVENTS = 500
 """How many such events may."""
 COMPACT_AT = 16 * 1024 * 1024
-"""Bytes of journal after which it is replaced by a snapshot, if that is half as long at most."""
+"""Bytes of journal after which it is replaced by a snapshot, if that is worth it."""
+WORTH = 0.5
+"""The most that a snapshot may have of the journal's length. That of a run in which all goes well has not much less."""
 HOUSEKEEPING = 1.0
 """Seconds between looks for requests from outside."""
 CANCEL_REQUEST = "requests/cancel"
@@ -63,7 +65,7 @@ class Leader:
         self._unwritten_since = 0.0
         self._delay = 0.0
         self._bytes = 0
-        self._snapshot_bytes = 0
+        self._compact_at = 0
         self._next_look = 0.0
         self._next_poll = 0.0
         self._interrupted = ""
@@ -94,7 +96,7 @@ class Leader:
 
     def close(self) -> None:
         """Tell the observers, and leave a journal that is quick to read."""
-        if self._bytes > COMPACT_AT // 8 and not self._unwritten:
+        if self._bytes > COMPACT_AT // 8 and not self._unwritten and self._compacts_well():
             self._compact()
         for one in self._observers:
             one.close()
@@ -131,8 +133,10 @@ class Leader:
         if any(True for _ in self._world.store.keys(CANCEL_REQUEST)):
             self._world.store.delete([CANCEL_REQUEST])
             self._take((CancelRequested(at=at, reason="cancelled by request"),))
-        if self._bytes > max(COMPACT_AT, 2 * self._snapshot_bytes):
-            self._compact()
+        if self._bytes > max(COMPACT_AT, self._compact_at):
+            self._compact_at = 2 * self._bytes
+            if self._compacts_well():
+                self._compact()
         for one in self._observers:
             one.on_events((), self.workflow)
 
@@ -178,9 +182,12 @@ class Leader:
             return ()
         return self._dispatcher.submit(self._world.clock.now())
 
+    def _compacts_well(self) -> bool:
+        return journal.snapshot_length(self.workflow) <= WORTH * self._bytes
+
     def _compact(self) -> None:
         self._write()
         record = journal.encode_snapshot(snapshot.take(self.workflow, self.summary))
         fresh = self._world.store.open_journal([journal.encode_header(self._world.header), record], compact=True)
         self._journal.close()
-        self._journal, self._bytes, self._snapshot_bytes = fresh, 0, len(record)
+        self._journal, self._bytes, self._compact_at = fresh, 0, 2 * len(record)
