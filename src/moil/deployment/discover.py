@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from moil.deployment import distributions, limits
+from moil.deployment import distributions, limits, project
 from moil.deployment import start as starting
 from moil.deployment.classify import Classifier, Owner
 from moil.deployment.closure import closure
@@ -87,7 +87,10 @@ class _Discovery:
         self._check_start()
         self._base = base_of(request.project, self._start.origin)
         self._never = frozenset(_never(request))
-        self._rules = Rules(self._tree, self._base, request.include, request.exclude)
+        include, exclude = request.include, request.exclude
+        if not (include or exclude):
+            include, exclude = project.patterns(self._base)
+        self._rules = Rules(self._tree, self._base, include, exclude)
         self._rules.begin_at(root.origin for root in self._roots)
         self._walker = Walker(self._tree, self._rules, self._never)
         self._resolver = Resolver([one for one in self._roots if not self._is_engines(one)], self._tree)
