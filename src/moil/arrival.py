@@ -22,6 +22,7 @@ from moil.errors import MoilError, StoreError
 from moil.plugins import open_store
 from moil.ports.job_store import JobStore
 from moil.runtime.mailbox import Letter, Mailbox
+from moil.runtime.queues import PILOTS
 
 _ENGINE = str(Path(__file__).parent.parent)
 
@@ -87,6 +88,8 @@ def _tell_undeployed(config: dict[str, Any], store: JobStore, key: bytes, error:
         rehearsal.tell(rehearsal.Finding(error=error))
         sys.stdout.flush()
         os._exit(0)
+    if config["batch"].startswith(PILOTS):
+        _end(launcher.NO_CACHE, error)
     variable, first = config["member"]
     mailbox = Mailbox(store, key)
     order = mailbox.order(config["batch"], int(os.environ[variable]) - int(first))

@@ -21,7 +21,8 @@ from moil.errors import MoilError, StoreError
 from moil.plugins import open_store
 from moil.ports.job_store import JobStore
 from moil.runtime import entry
-from moil.runtime.mailbox import Mailbox, Order
+from moil.runtime.mailbox import Mailbox
+from moil.runtime.queues import PILOTS, Queues
 from moil.runtime.remote_worker import RemoteWorker
 from moil.runtime.slot import House
 
@@ -41,14 +42,23 @@ def attend(words: str) -> None:
         mailbox = Mailbox(store, key)
         worker = RemoteWorker(house, mailbox)
         worker.begin()
-        order = mailbox.order(config["batch"], config["number"])
-        if order is not None:
-            _carry_out(worker, order)
+        with _complaining():
+            if config["batch"].startswith(PILOTS):
+                _be_pilot(worker, house, Queues(store, key), config)
+            elif (order := mailbox.order(config["batch"], config["number"])) is not None:
+                worker.carry_out(order)
 
 
-def _carry_out(worker: RemoteWorker, order: Order) -> None:
+def _be_pilot(worker: RemoteWorker, house: House, queues: Queues, config: dict[str, Any]) -> None:
+    """Most workers are none, and need not wait for what a pilot has to import."""
+    pilot = importlib.import_module("moil.runtime.pilot")
+    pilot.Pilot(house, worker.mailbox, queues, f"{config['batch']}.{config['number']}").work(worker)
+
+
+@contextlib.contextmanager
+def _complaining() -> Iterator[None]:
     try:
-        worker.carry_out(order)
+        yield
     except MoilError as error:
         sys.stderr.write(f"moil: on {socket.gethostname()}: {error}\n")
         sys.stderr.flush()

@@ -1,9 +1,8 @@
 """Settings: what they are, and where each one's value comes from.
 
-A settings class is a frozen dataclass. Every field is a `setting(...)`, whose metadata is all there is to know about
-it: help, group, choices, Toil's spellings. From these come the flag ``--retries``, the variable ``MOIL_RETRIES`` and the
-key ``retries`` of ``[tool.moil]``. A class with a `prefix` of its own, as an adapter's has, gets ``--slurm-partition``,
-``MOIL_SLURM_PARTITION`` and ``partition`` in ``[tool.moil.slurm]``:
+A settings class is a frozen dataclass; each field is a `setting(...)`, with help, group, choices and Toil's spellings. From
+these come the flag ``--retries``, the variable ``MOIL_RETRIES`` and the key ``retries`` of ``[tool.moil]``. A class that
+has a `prefix` gets ``--slurm-partition``, ``MOIL_SLURM_PARTITION`` and ``partition`` in ``[tool.moil.slurm]``:
 
     @dataclass(frozen=True, slots=True, kw_only=True)
     class SlurmSettings:
@@ -451,6 +450,7 @@ class EngineSettings:
     max_disk: int | str | None = setting(None, help="the most scratch space", toil="--maxDisk", unit="size")
     max_accelerators: int | None = setting(None, help="the most accelerators", minimum=0)
     max_jobs: int | None = setting(None, help="the most jobs at a time", toil="--maxJobs", minimum=1)
+    pilots: int = setting(0, help="workers for many jobs each: so many a shape", toil="--slurm-pilots", minimum=0)
 
     retries: int = setting(1, help="how often to try a failed job again", group="failure", toil="--retryCount", minimum=0)
     retry_backoff: float = setting(

@@ -37,6 +37,7 @@ from moil.runtime import codec, entry
 from moil.runtime.clerk import Site
 from moil.runtime.cluster import ClusterBatchSystem
 from moil.runtime.mailbox import Mailbox
+from moil.runtime.queues import Queues
 from moil.settings import EngineSettings
 
 WINDOW = 2000
@@ -85,6 +86,7 @@ class Shipping:
             Site(
                 scheduler=scheduler,
                 mailbox=mailbox,
+                queues=Queues(self._store, self._shipped.key),
                 reactor=self._site.reactor,
                 clock=self._program.clock,
                 run=self._program.run,
@@ -92,6 +94,7 @@ class Shipping:
                 logs=self._store.directory,
                 poll_interval=scheduler.poll_interval,
                 window=self._settings.max_jobs or WINDOW,
+                pilots=min(self._settings.pilots, self._settings.max_jobs or self._settings.pilots),
                 wants=self._program.wants,
                 say=self._program.say,
             )
@@ -171,7 +174,7 @@ class Shipping:
             flags=tuple(self._program.flags),
             variables=variables.allowed(os.environ, settings.env),
             modules=tuple(self._program.modules),
-            isolation="job",
+            isolation=self._settings.isolation,
             log_limit=parse_size(settings.max_log_size, "max-log-size"),
             work_dir=str(settings.work_dir or ""),
             in_place=in_place,

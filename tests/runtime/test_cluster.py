@@ -16,6 +16,7 @@ from moil.runtime import cluster as clusters
 from moil.runtime.clerk import Site
 from moil.runtime.cluster import ClusterBatchSystem
 from moil.runtime.mailbox import Letter, Mailbox, Order
+from moil.runtime.queues import Queues
 from moil.runtime.reactor import SelectorReactor, SystemClock
 
 BOUND = 20.0
@@ -63,14 +64,15 @@ class PlayedScheduler:
 class Stage:
     """A cluster, and what it has reported."""
 
-    def __init__(self, scheduler, disk, tmp_path, wants=lambda _: True):
+    def __init__(self, scheduler, disk, tmp_path, wants=lambda _: True, pilots=0):
         self.scheduler, self.store = scheduler, MemoryStore(disk)
         self.mailbox = Mailbox(self.store, signing.make_key(self.store))
+        self.queues = Queues(self.store, signing.make_key(self.store))
         self.clock, self.said, self.reports = SystemClock(), [], []
         self.reactor = SelectorReactor(self.clock)
         self.batch = ClusterBatchSystem(
             Site(
-                scheduler=scheduler, mailbox=self.mailbox, reactor=self.reactor, clock=self.clock, run="r1",
+                scheduler=scheduler, mailbox=self.mailbox, queues=self.queues, pilots=pilots, reactor=self.reactor, clock=self.clock, run="r1",
                 script=lambda batch: f"#!/bin/sh\n# {batch}", logs=tmp_path, poll_interval=0.05, window=10,
                 wants=wants, say=self.said.append,
             )

@@ -60,7 +60,7 @@ def sbatch_arguments(array: Array, settings: SlurmSettings, extra: Extra, longes
         "--ntasks=1",
         f"--cpus-per-task={math.ceil(needs.cores)}",
         f"--mem={mebibytes(needs.memory)}M",
-        *_time(needs, settings, longest),
+        *_time(array, settings, longest),
         *_gres(needs.accelerators, settings.gres, extra.gres),
         *_place(settings, with_devices=bool(needs.accelerators)),
         "--no-requeue",
@@ -76,11 +76,12 @@ def mebibytes(memory: int) -> int:
     return math.ceil((memory + WORKER_MEMORY) / MIB)
 
 
-def _time(needs: Requirements, settings: SlurmSettings, longest: int | None) -> Iterator[str]:
+def _time(array: Array, settings: SlurmSettings, longest: int | None) -> Iterator[str]:
     """A walltime that the partition just allows is not made too long by what comes on top."""
-    if needs.walltime is not None:
-        minutes = math.ceil((needs.walltime + START_ALLOWANCE) / 60)
-        if longest is not None and needs.walltime <= longest * 60:
+    walltime = array.requirements.walltime
+    if walltime is not None:
+        minutes = math.ceil((max(walltime, array.roomy) + START_ALLOWANCE) / 60)
+        if longest is not None and walltime <= longest * 60:
             minutes = min(minutes, longest)
         yield f"--time={minutes}"
     elif settings.time:

@@ -1,4 +1,4 @@
-"""The two threads of a cluster's leader: one that talks to the scheduler, one that looks into the store.
+"""The thread of a cluster's leader that talks to the scheduler; `moil.runtime.reader` is the one that looks into the store.
 
 Neither decides anything: see `moil.runtime.cluster` for what becomes of what they find out. They are the only part of
 the engine that knows real time by itself, because they wait for commands of others.
@@ -10,30 +10,26 @@ import secrets
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from moil.core.records import Outcome
 from moil.core.requirements import Requirements
-from moil.errors import DamagedError, MoilError, NoSuchKey, StoreError
+from moil.errors import MoilError
 from moil.ports.batch_system import Submission
 from moil.ports.clock import Clock
 from moil.ports.reactor import Reactor
 from moil.ports.scheduler import Array, Refused, Scheduler, SchedulerDown, SchedulerId, Seen
 from moil.runtime.mailbox import Letter, Mailbox, Order
+from moil.runtime.queues import PILOTS, Chunk, Claim, Queues
 
-QUICK, SLOW = 0.05, 1.0
-"""Seconds between looks into the store, while there is news and while there is none."""
 GATHER = 0.05
 """Seconds for which submissions are gathered, so that those that come one by one still share an array."""
 HASTE = 1.0
 """The least number of seconds between two questions to the scheduler."""
 LONGEST_SILENCE = 60.0
 """The longest back-off, in seconds, while the scheduler does not answer."""
-PATIENCE = 60.0
-"""Seconds for which a store that cannot be read is tried again."""
 CLOSING = 30.0
 
 
@@ -43,6 +39,7 @@ class Site:
 
     scheduler: Scheduler
     mailbox: Mailbox
+    queues: Queues
     reactor: Reactor
     clock: Clock
     #: The run's id: begins the labels of its arrays.
@@ -53,22 +50,46 @@ class Site:
     logs: Path | None
     poll_interval: float
     window: int
+    #: How many pilots a shape may have at a time; 0: attempts are submitted themselves.
+    pilots: int = 0
     #: Whether an attempt that a leader before has submitted is still of interest.
     wants: Callable[[str], bool]
     say: Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A chunk of a queue that leaders before have left, and who has it."""
+
+    shape: str
+    name: str
+    chunk: Chunk
+    claim: Claim | None
 
 
 @dataclass(slots=True)
 class News:
     """What a thread has found out."""
 
-    #: ("up" or "outcomes", what was posted there).
+    #: ("up", "outcomes" or "sack", what was posted there).
     letters: list[tuple[str, Letter]] = field(default_factory=list)
     seen: Mapping[SchedulerId, Seen] | None = None
     #: Those that were asked about: what is not among `seen`, the scheduler does not know.
     asked: Sequence[SchedulerId] = ()
     #: What leaders before have submitted: by token, the batch and the scheduler's id.
     found: Mapping[str, tuple[str, SchedulerId]] | None = None
+    #: What is in the queues of pilots, and by batch the pilots that leaders before have submitted.
+    queued: list[Found] = field(default_factory=list)
+    pilots: dict[str, Sequence[SchedulerId]] = field(default_factory=dict)
+    #: Names of sacks, their pilots, and whether these have left.
+    sacks: list[tuple[str, str, bool]] = field(default_factory=list)
+    #: Chunks (shape and name), and who has them.
+    claims: list[tuple[str, str, Claim]] = field(default_factory=list)
+    #: Chunks that this leader has claimed itself.
+    taken: list[tuple[str, str]] = field(default_factory=list)
+    #: Batches of pilots that were submitted, and those that the scheduler will not take.
+    recruited: list[tuple[str, Sequence[SchedulerId]]] = field(default_factory=list)
+    unfit: list[tuple[str, str]] = field(default_factory=list)
     submitted: list[tuple[str, str, SchedulerId]] = field(default_factory=list)
     #: Tokens, and why the scheduler will not take them.
     refused: list[tuple[str, str]] = field(default_factory=list)
@@ -84,6 +105,8 @@ class Clerk:
         self._pending: dict[str, Submission] = {}
         self._pending_since = 0.0
         self._cancels: set[SchedulerId] = set()
+        self._errands: deque[Callable[[], None]] = deque()
+        self._calls: deque[Callable[[], None]] = deque()
         self._watched: Sequence[SchedulerId] = ()
         self._asked_at = 0.0
         self._ask_at = 0.0
@@ -101,6 +124,12 @@ class Clerk:
             if not self._pending:
                 self._pending_since = time.monotonic()
             self._pending.update((one.token, one) for one in submissions)
+            self._changed.notify()
+
+    def errand(self, do: Callable[[], None], *, calls: bool = False) -> None:
+        """Do this in the clerk's thread, in turn. `calls`: it talks to the scheduler, and is tried until that answers."""
+        with self._changed:
+            (self._calls if calls else self._errands).append(do)
             self._changed.notify()
 
     def withdraw(self, tokens: Collection[str]) -> set[str]:
@@ -164,7 +193,7 @@ class Clerk:
                 self._tell(News(fatal=error))
                 return
             except Exception as error:  # noqa: BLE001 - a defect must end the run, not leave it waiting for ever
-                self._tell(News(fatal=_defect(error)))
+                self._tell(News(fatal=defect(error)))
                 return
             if self._closing and not self._cancels:
                 return
@@ -180,6 +209,8 @@ class Clerk:
             self._closing
             or self._found is None
             or self._cancels
+            or self._errands
+            or self._calls
             or (self._pending and now >= self._pending_since + GATHER)
             or (self._watched and now >= self._ask_at)
         )
@@ -196,8 +227,10 @@ class Clerk:
             return
         if self._found is None:
             self._find()
+        _run_all(self._errands)
         if self._cancels:
             self._end_some()
+        _run_all(self._calls)
         for array in self._arrays():
             self._hand_over(array)
         if self._watched and time.monotonic() >= self._ask_at:
@@ -209,8 +242,11 @@ class Clerk:
         batches = self._site.mailbox.batches()
         prefix = f"moil:{self._site.run}:"
         arrays = self._site.scheduler.find(prefix) if batches else {}
+        pilots = {}
         for label, ids in arrays.items():
             batch = label.removeprefix(prefix)
+            if batch.startswith(PILOTS):
+                pilots[batch] = ids
             for token, scheduler_id in zip(batches.get(batch, ()), ids, strict=False):
                 found[token] = (batch, scheduler_id)
         for batch in batches:
@@ -218,7 +254,16 @@ class Clerk:
                 self._site.mailbox.remove_batch(batch)
         with self._changed:
             self._found = found
-        self._tell(News(found=found))
+        self._tell(News(found=found, queued=self._queued(), pilots=pilots))
+
+    def _queued(self) -> list[Found]:
+        """What is in the queues of pilots."""
+        queues = self._site.queues
+        claimed = set(queues.claimed())
+        return [
+            Found(shape, name, queues.read(shape, name), queues.claim_of(shape, name) if (shape, name) in claimed else None)
+            for shape, name in queues.offered()
+        ]
 
     def _end_some(self) -> None:
         with self._changed:
@@ -250,7 +295,7 @@ class Clerk:
 
     def _hand_over(self, members: Sequence[Submission]) -> None:
         batch = secrets.token_hex(6)
-        self._site.mailbox.write_batch(batch, [_order(one) for one in members])
+        self._site.mailbox.write_batch(batch, [order_of(one) for one in members])
         tokens = [one.token for one in members]
         try:
             ids = self._site.scheduler.submit(self._array(batch, members))
@@ -298,7 +343,15 @@ class Clerk:
             self._silent_since = None
 
 
-def _order(submission: Submission) -> Order:
+def _run_all(errands: deque[Callable[[], None]]) -> None:
+    """One that raises stays the first."""
+    while errands:
+        errands[0]()
+        errands.popleft()
+
+
+def order_of(submission: Submission) -> Order:
+    """An attempt as its worker reads it."""
     assert submission.task is not None
     wanted = submission.requirements
     return Order(
@@ -310,104 +363,10 @@ def _order(submission: Submission) -> Order:
     )
 
 
-def _defect(error: Exception) -> MoilError:
+def defect(error: Exception) -> MoilError:
+    """What ends a run when a thread fails in a way that nobody has thought of."""
     where = traceback.extract_tb(error.__traceback__)[-1]
     return MoilError(
-        f"a defect of Moil's ended the run: {type(error).__name__}: {error} ({where.filename}:{where.lineno}); what is done is "
-        "kept, resume with --restart; please report it"
+        f"a defect of Moil's ended the run: {type(error).__name__}: {error} ({where.filename}:{where.lineno}); what is done "
+        "is kept, resume with --restart; please report it"
     )
-
-
-class Reader:
-    """Looks for letters."""
-
-    def __init__(self, site: Site, tell: Callable[[News], None]) -> None:
-        self._site, self._tell = site, tell
-        self._changed = threading.Condition()
-        self._watching = False
-        self._hurried = False
-        self._told: set[tuple[str, str]] = set()
-        self._forget: list[str] = []
-        self._over: list[str] = []
-        self._closing = False
-        self._thread = threading.Thread(target=self._run, name="moil-reader", daemon=True)
-        self._thread.start()
-
-    def watch(self, tokens: Collection[str]) -> None:
-        """Whether anybody is out who could write."""
-        with self._changed:
-            if tokens and not self._watching:
-                self._changed.notify()
-            self._watching = bool(tokens)
-
-    def hurry(self) -> None:
-        """Look soon."""
-        with self._changed:
-            self._hurried = True
-            self._changed.notify()
-
-    def forget(self, tokens: Iterable[str], batches: Iterable[str]) -> None:
-        """These have been written down; none of the members of these batches is out."""
-        with self._changed:
-            self._forget.extend(tokens)
-            self._over.extend(batches)
-
-    def close(self) -> None:
-        """End the thread."""
-        with self._changed:
-            self._closing = True
-            self._changed.notify()
-        self._thread.join(CLOSING)
-
-    def _run(self) -> None:
-        interval, failing_since = QUICK, 0.0
-        while not self._closing:
-            try:
-                found = self._look()
-                self._tidy()
-                failing_since = 0.0
-            except StoreError as error:
-                found, now = False, time.monotonic()
-                failing_since = failing_since or now
-                if now - failing_since > PATIENCE:
-                    self._tell(News(fatal=error))
-                    return
-            except Exception as error:  # noqa: BLE001 - a defect must end the run, not leave it waiting for ever
-                self._tell(News(fatal=_defect(error)))
-                return
-            interval = QUICK if found else min(interval * 1.3, SLOW)
-            with self._changed:
-                if not (self._hurried or self._closing):
-                    self._changed.wait(interval if self._watching else None)
-                if self._hurried:
-                    interval = QUICK
-                self._hurried = False
-
-    def _look(self) -> bool:
-        letters: list[tuple[str, Letter]] = []
-        for kind in ("up", "outcomes"):
-            for token in self._site.mailbox.posted(kind):
-                if (kind, token) not in self._told:
-                    letters.extend(self._read(kind, token))
-        if letters:
-            self._tell(News(letters=letters))
-        return bool(letters)
-
-    def _read(self, kind: str, token: str) -> Iterator[tuple[str, Letter]]:
-        with suppress(NoSuchKey):
-            try:
-                letter = self._site.mailbox.read(kind, token)
-            except DamagedError as error:
-                letter = Letter(token=token, host="", outcome=Outcome.failed, error=str(error), verdict=True)
-            self._told.add((kind, token))
-            yield kind, letter
-
-    def _tidy(self) -> None:
-        with self._changed:
-            tokens, self._forget = self._forget, []
-            batches, self._over = self._over, []
-        if tokens:
-            self._site.mailbox.forget(tokens)
-            self._told.difference_update((kind, token) for kind in ("up", "outcomes") for token in tokens)
-        for batch in batches:
-            self._site.mailbox.remove_batch(batch)

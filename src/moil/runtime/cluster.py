@@ -16,6 +16,9 @@ a label, ``moil:<run>:<batch>``, the scheduler is asked for those of this run, a
 members they are. So nothing is lost between the moment a scheduler accepts an array and the moment a leader writes that
 down, and queued and running attempts are adopted after a restart.
 
+With *pilots*, attempts are not submitted, but laid down where pilots take them (`moil.runtime.fleet`, which this is the
+stage of), and the scheduler knows pilots only. Services are submitted all the same.
+
 When the scheduler says that a member is over and no letter is there, the store is looked at again for `LATE` seconds,
 since one machine may see another's files late. Then the scheduler's word counts.
 """
@@ -32,9 +35,11 @@ from moil.core.records import Failure, Outcome, Usage
 from moil.core.requirements import Ceiling
 from moil.errors import DeploymentError
 from moil.ports.batch_system import ExternalId, Phase, Report, Submission
-from moil.ports.scheduler import SchedulerId, Seen, Standing
-from moil.runtime.clerk import Clerk, News, Reader, Site
+from moil.ports.scheduler import SchedulerDown, SchedulerId, Seen, Standing
+from moil.runtime.clerk import Clerk, News, Site
+from moil.runtime.fleet import Fleet
 from moil.runtime.mailbox import Letter
+from moil.runtime.reader import Reader
 
 UNSEEN = 2
 """Answers in a row that do not name an attempt, after which the scheduler has forgotten it."""
@@ -82,6 +87,7 @@ class ClusterBatchSystem:
         self._news: queue.SimpleQueue[News] = queue.SimpleQueue()
         self._clerk = Clerk(site, self._tell)
         self._reader = Reader(site, self._tell)
+        self._fleet = Fleet(site, self._clerk, self, self._tell)
 
     def _tell(self, news: News) -> None:
         self._news.put(news)
@@ -93,7 +99,9 @@ class ClusterBatchSystem:
         """Have the clerk submit them; those that a leader before has submitted are taken up by `adopt`."""
         for one in submissions:
             self._out[one.token] = _Member(one.token)
-        self._clerk.submit(submissions)
+        shared = [one for one in submissions if self._site.pilots and not one.service]
+        self._fleet.submit(shared)
+        self._clerk.submit([one for one in submissions if not self._fleet.has(one.token)])
         return [one.token for one in submissions]
 
     def poll(self, ids: Collection[ExternalId]) -> Iterable[Report]:
@@ -106,11 +114,17 @@ class ClusterBatchSystem:
         if self._adopted:
             self._report_unknown(ids)
         self._give_up_on_the_late()
+        self._fleet.step()
         self._tidy()
-        self._clerk.watch([one.id for one in self._out.values() if one.id and one.over is None])
+        self._clerk.watch(self._watched())
         self._reader.watch(self._out)
+        self._reader.follow(claims=self._fleet.busy)
         reports, self._reports = self._reports, []
         return reports
+
+    def _watched(self) -> list[SchedulerId]:
+        """What the scheduler has of ours that is not over."""
+        return [*self._fleet.ids, *(one.id for one in self._out.values() if one.id and one.over is None)]
 
     def cancel(self, ids: Collection[ExternalId]) -> None:
         """End them, queued or running."""
@@ -122,6 +136,7 @@ class ClusterBatchSystem:
             member.cancelled = True
             if token in withdrawn:
                 self._end(member, Outcome.cancelled, Failure(error="cancelled before it was submitted"))
+        self._fleet.cancel([token for token in ids if token in self._out and self._fleet.has(token)])
         known = [one.id for token in ids if (one := self._out.get(token)) is not None and one.id]
         self._clerk.cancel(known)
 
@@ -133,8 +148,21 @@ class ClusterBatchSystem:
     def close(self) -> None:
         """Nothing stays in the queue."""
         self._reader.close()
-        self._clerk.close([one.id for one in self._out.values() if one.id and one.over is None])
+        self._clerk.close(self._watched())
+        self._cancel_the_last()
         self._site.scheduler.close()
+
+    def _cancel_the_last(self) -> None:
+        """What the clerk has still submitted while it was closed."""
+        last: list[SchedulerId] = []
+        with suppress(queue.Empty):
+            while True:
+                news = self._news.get_nowait()
+                last += [one for _, ids in news.recruited for one in ids]
+                last += [scheduler_id for _, _, scheduler_id in news.submitted]
+        if last:
+            with suppress(SchedulerDown):
+                self._site.scheduler.cancel(last)
 
     # -- news ----------------------------------------------------------------------------------------------------
 
@@ -148,6 +176,8 @@ class ClusterBatchSystem:
             raise news.fatal
         if news.found is not None:
             self._adopt(news.found)
+            self._fleet.adopt(news.queued, news.pilots)
+        self._fleet.take(news)
         for token, batch, scheduler_id in news.submitted:
             self._placed(token, batch, scheduler_id)
         for token, why in news.refused:
@@ -156,8 +186,13 @@ class ClusterBatchSystem:
                 self._end(member, Outcome.failed, Failure(error=why))
         for kind, letter in news.letters:
             self._take_letter(kind, letter)
+        self._fleet.unbegun([letter.token for _, letter in news.letters if letter.unbegun])
+        for name, pilot, left in news.sacks:
+            self._fleet.heard(pilot, left=left)
+            self._done.append((self._site.clock.now(), name, ""))
         if news.seen is not None:
             self._take_seen(news.seen)
+            self._fleet.seen(news.seen, news.asked)
             self._take_unseen(set(news.asked) - news.seen.keys())
 
     def _adopt(self, found: Mapping[str, tuple[str, SchedulerId]]) -> None:
@@ -189,7 +224,7 @@ class ClusterBatchSystem:
                 self._reports.append(_lost(token, "nobody knows of this attempt any more"))
             elif member is None:
                 continue
-            elif not member.id and member.over is None and not self._clerk.has(token):
+            elif not (member.id or member.over or self._clerk.has(token) or self._fleet.has(token)):
                 member.over = Seen(standing=Standing.ended, outcome=Outcome.lost, reason="the scheduler knows nothing of it")
                 member.over_at = self._site.clock.now()
 
@@ -197,6 +232,8 @@ class ClusterBatchSystem:
 
     def _take_letter(self, kind: str, letter: Letter) -> None:
         member = self._out.get(letter.token)
+        if letter.unbegun or (member is None and kind == "sack"):
+            return
         if member is None:
             self._done.append((self._site.clock.now(), letter.token, ""))
             return
@@ -204,8 +241,11 @@ class ClusterBatchSystem:
             self._undeployed(member, letter.error, letter.host)
             return
         self._proven = True
-        self._started(member, letter.host)
         used = Usage(**letter.usage)
+        if kind == "sack" and letter.record is not None and not (letter.verdict or letter.terminated):
+            self._end(member, letter.outcome, None, used, letter)
+            return
+        self._started(member, letter.host)
         if kind == "up":
             member.up = True
             self._reports.append(
@@ -278,7 +318,7 @@ class ClusterBatchSystem:
             self._end_by_word(member, member.over)
 
     def _end_by_word(self, member: _Member, seen: Seen) -> None:
-        words = self._last_words(member) if seen.outcome in _UNEXPLAINED else ""
+        words = self.last_words(member.id) if seen.outcome in _UNEXPLAINED else ""
         if seen.exit_status is not None and seen.exit_status in UNDEPLOYED:
             self._undeployed(member, words or seen.reason, seen.host)
             return
@@ -288,24 +328,69 @@ class ClusterBatchSystem:
             outcome, why = Outcome.lost, "the worker ended and left no outcome"
         self._end(member, outcome, Failure(error=f"{why}{f'; it said: {words}' if words else ''}", host=seen.host))
 
-    def _last_words(self, member: _Member) -> str:
-        """What the scheduler's own log of it ends with, on one line."""
-        if self._site.logs is None or not member.id:
+    def last_words(self, scheduler_id: SchedulerId) -> str:
+        """What the scheduler's own log of a worker ends with, on one line."""
+        if self._site.logs is None or not scheduler_id:
             return ""
         with suppress(OSError):
-            data = (self._site.logs / f"{member.id}.log").read_bytes()[-LAST_WORDS:]
+            data = (self._site.logs / f"{scheduler_id}.log").read_bytes()[-LAST_WORDS:]
             return " | ".join(line for line in data.decode(errors="replace").splitlines() if line.strip())
         return ""
 
+    # -- what the fleet says -------------------------------------------------------------------------------------
+
+    def begun(self, token: str, host: str) -> None:
+        """A pilot has begun the attempt."""
+        if token in self._out:
+            self._started(self._out[token], host)
+
+    def withdrawn(self, token: str, outcome: Outcome, why: str) -> None:
+        """No pilot will begin it."""
+        if token in self._out:
+            self._end(self._out[token], outcome, Failure(error=why))
+
+    def end_by_word(self, token: str, scheduler_id: SchedulerId, seen: Seen) -> None:
+        """What the scheduler says of its pilot."""
+        member = self._out.get(token)
+        if member is None:
+            self._fleet.done(token)
+            return
+        member.id = scheduler_id
+        self._end_by_word(member, seen)
+
+    def is_cancelled(self, token: str) -> bool:
+        """Whether it is to end."""
+        return token in self._out and self._out[token].cancelled
+
     # -- the end -------------------------------------------------------------------------------------------------
 
-    def _end(self, member: _Member, outcome: Outcome, failure: Failure | None, usage: Usage = Usage()) -> None:
+    def _end(
+        self,
+        member: _Member,
+        outcome: Outcome,
+        failure: Failure | None,
+        usage: Usage = Usage(),
+        letter: Letter | None = None,
+    ) -> None:
+        """It is over. With a letter it has returned as well."""
         self._out.pop(member.token, None)
         self._ended.add(member.token)
         self._by_id.pop(member.id, None)
-        self._done.append((self._site.clock.now(), member.token, member.batch))
+        if self._fleet.has(member.token):
+            self._fleet.done(member.token, usage.wall)
+        else:
+            self._done.append((self._site.clock.now(), member.token, member.batch))
+        record, host = (letter.record, letter.host) if letter is not None else (None, "")
         self._reports.append(
-            Report(id=member.token, phase=Phase.ended, outcome=outcome, failure=failure, usage=usage)
+            Report(
+                id=member.token,
+                phase=Phase.ended,
+                outcome=outcome,
+                record=record,
+                failure=failure,
+                usage=usage,
+                host=host,
+            )
         )
         if self._site.logs is not None and member.id:
             _remove_if_empty(self._site.logs / f"{member.id}.log")

@@ -4,6 +4,7 @@
     batches/<batch>/<chunk>     the orders of so many members: each member reads its own chunk
     up/<token>                  a service yielded
     outcomes/<token>            the attempt is over; written once, by whoever comes first
+    outcomes/many-<any name>    the same of several attempts, by a pilot, to which they belong (`moil.runtime.queues`)
     stop/<token>                a service's last client has settled
 
 All but the requests to stop are signed under the run's key, and what a record is for is part of what is signed. An
@@ -56,7 +57,22 @@ class Letter:
     terminated: bool = False
     #: The program could not be brought to the machine, or not be started there.
     undeployed: bool = False
+    #: It was not begun, and will not be by whoever says so.
+    unbegun: bool = False
     usage: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sack:
+    """Letters that were posted together, and the pilot who did that. `left`: they are its last, and all is accounted for."""
+
+    letters: tuple[Letter, ...]
+    pilot: str = ""
+    left: bool = False
+
+
+SACK = "many-"
+"""How the name of a sack begins; no token begins so."""
 
 
 class Mailbox:
@@ -92,10 +108,22 @@ class Mailbox:
         """What was posted. Raises DamagedError."""
         return _letter(self._get(f"{kind}/{token}"), token)
 
-    def forget(self, tokens: Iterable[str]) -> None:
-        """What these say has been written down."""
-        gone = list(tokens)
-        self._store.delete([f"{kind}/{token}" for kind in ("outcomes", "up", "stop") for token in gone])
+    def read_sack(self, name: str) -> Sack:
+        """What was posted under such a name. Raises DamagedError."""
+        data = self._get(f"outcomes/{name}")
+        try:
+            header, blobs = wire.unpack(data)
+            letters = tuple(map(_letter, blobs, header["tokens"]))
+            return Sack(letters=letters, pilot=header["pilot"], left=header["left"])
+        except (LookupError, ValueError) as error:
+            raise DamagedError(f"the outcomes {name} are damaged: {error}") from error
+
+    def forget(self, names: Iterable[str]) -> None:
+        """What was posted under these has been written down."""
+        gone = list(names)
+        singles = [one for one in gone if not one.startswith(SACK)]
+        self._store.delete([f"outcomes/{one}" for one in gone])
+        self._store.delete([f"{kind}/{one}" for kind in ("up", "stop") for one in singles])
 
     def ask_to_stop(self, token: str) -> None:
         """A service is no longer needed."""
@@ -134,6 +162,11 @@ class Mailbox:
             return False
         return True
 
+    def post_sack(self, name: str, sack: Sack) -> None:
+        """These attempts are over. The name is nobody else's."""
+        header = {"pilot": sack.pilot, "left": sack.left, "tokens": [one.token for one in sack.letters]}
+        self._put(f"outcomes/{name}", wire.pack(header, [_letter_bytes(one) for one in sack.letters]))
+
     # -- signed --------------------------------------------------------------------------------------------------
 
     def _put(self, key: str, data: bytes, *, if_absent: bool = False) -> None:
@@ -152,7 +185,7 @@ _LETTER_FIELDS = ("host", "error", "verdict", "terminated", "undeployed")
 
 def _letter_bytes(letter: Letter) -> bytes:
     header = {name: getattr(letter, name) for name in _LETTER_FIELDS}
-    header |= {"outcome": letter.outcome.value, "usage": dict(letter.usage)}
+    header |= {"outcome": letter.outcome.value, "usage": dict(letter.usage), "unbegun": letter.unbegun}
     return wire.pack(header, [] if letter.record is None else [letter.record])
 
 
@@ -161,6 +194,7 @@ def _letter(data: bytes, token: str) -> Letter:
         header, blobs = wire.unpack(data)
         fields = {name: header[name] for name in _LETTER_FIELDS}
         record = blobs[0] if blobs else None
+        fields["unbegun"] = header.get("unbegun", False)
         return Letter(token=token, record=record, outcome=Outcome(header["outcome"]), usage=header["usage"], **fields)
     except (LookupError, ValueError) as error:
         raise DamagedError(f"the outcome of attempt {token} is damaged: {error}") from error

@@ -41,7 +41,7 @@ class RemoteWorker:
     """Carries out one order after another."""
 
     def __init__(self, house: House, mailbox: Mailbox) -> None:
-        self._house, self._mailbox = house, mailbox
+        self._house, self.mailbox = house, mailbox
         self._woken, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._terminated = False
 
@@ -61,32 +61,33 @@ class RemoteWorker:
         """Whether the scheduler wants this worker to end."""
         return self._terminated
 
+    @property
+    def woken(self) -> int:
+        """What becomes readable when it does."""
+        return self._woken
+
     def carry_out(self, order: Order) -> None:
         """From the order to the letter."""
-        if self._mailbox.is_over(order.token):
+        if self.mailbox.is_over(order.token):
             return
         lock = self._house.work / f"{order.token}.lock"
-        with _held(lock):
-            letter = _Attempt(order, self._house, self._mailbox, self._is_terminated, self._woken).run()
+        with held(lock):
+            letter = _Attempt(order, self._house, self.mailbox, self._is_terminated, self._woken).run()
             processes.kill_children()
-            self._mailbox.post_outcome(letter)
+            self.mailbox.post_outcome(letter)
             lock.unlink(missing_ok=True)
 
     def _is_terminated(self) -> bool:
         return self._terminated
 
     def _sweep(self, lock: Path) -> None:
-        with contextlib.suppress(BlockingIOError, FileNotFoundError), _held(lock):
-            directory = lock.with_suffix("")
-            if deferred.pending(directory / "deferred"):
-                with (self._house.work / "deferred.log").open("ab") as log:
-                    run_deferred(directory / "deferred", self._house.load, log.fileno())
-            shutil.rmtree(directory, ignore_errors=True)
+        with contextlib.suppress(BlockingIOError, FileNotFoundError), held(lock):
+            clean_up_after(self._house, lock.with_suffix("").name)
             lock.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
-def _held(path: Path) -> Any:
+def held(path: Path) -> Any:
     """A lock that nobody else has. Raises BlockingIOError."""
     with path.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -152,35 +153,50 @@ class _Attempt:
             self._record = told.body
 
     def _letter(self, told: Message) -> Letter:
-        outcome, why, by_supervisor = messages.ending(told)
-        return Letter(
-            token=self._order.token,
-            host=self._house.host,
-            record=self._record,
-            outcome=outcome,
-            error=why,
-            verdict=by_supervisor,
-            terminated=self._told_to_end and not self._completed(),
-            usage={"wall": told.wall, "cpu": told.cpu, "memory": told.memory},
-        )
-
-    def _completed(self) -> bool:
-        if self._record is None:
-            return False
-        with contextlib.suppress(DamagedError):
-            return decode_outcome(self._record).outcome is Outcome.completed
-        return False
+        return letter_of(told, self._record, host=self._house.host, told_to_end=self._told_to_end)
 
     def _orphaned(self) -> Letter:
         """The supervisor was killed: end what it looked after, and do what that deferred."""
         processes.kill_children()
-        directory = self._house.work / self._order.token
-        if deferred.pending(directory / "deferred"):
-            with (self._house.work / "deferred.log").open("ab") as log:
-                run_deferred(directory / "deferred", self._house.load, log.fileno())
-        shutil.rmtree(directory, ignore_errors=True)
-        why = "the worker's supervisor was killed"
-        return Letter(token=self._order.token, host=self._house.host, record=self._record, outcome=Outcome.lost, error=why)
+        clean_up_after(self._house, self._order.token)
+        return Letter(
+            token=self._order.token, host=self._house.host, record=self._record, outcome=Outcome.lost, error=ORPHANED
+        )
+
+
+ORPHANED = "the worker's supervisor was killed"
+
+
+def letter_of(told: Message, record: bytes | None, *, host: str, told_to_end: bool) -> Letter:
+    """What is written of an attempt that has ended in a slot. `record`: the outcome record, if one came."""
+    outcome, why, by_supervisor = messages.ending(told)
+    return Letter(
+        token=told.token,
+        host=host,
+        record=record,
+        outcome=outcome,
+        error=why,
+        verdict=by_supervisor,
+        terminated=told_to_end and not _completed(record),
+        usage={"wall": told.wall, "cpu": told.cpu, "memory": told.memory},
+    )
+
+
+def _completed(record: bytes | None) -> bool:
+    if record is None:
+        return False
+    with contextlib.suppress(DamagedError):
+        return decode_outcome(record).outcome is Outcome.completed
+    return False
+
+
+def clean_up_after(house: House, home: str) -> None:
+    """A supervisor was killed that had this directory: do what its attempt deferred."""
+    directory = house.work / home
+    if deferred.pending(directory / "deferred"):
+        with (house.work / "deferred.log").open("ab") as log:
+            run_deferred(directory / "deferred", house.load, log.fileno())
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def _received(channel: socket.socket) -> bytes | None:

@@ -47,7 +47,7 @@ class Zygote:
         payload, _ = self._receive()
         header, _ = wire.unpack(payload)
         house = self._settle(header)
-        threads = _threads()
+        threads = other_threads()
         self._channel.send(wire.frame(wire.READY, wire.pack({"threads": threads})))
         if threads:
             return
@@ -113,7 +113,7 @@ class Zygote:
             store=self._open_store(header["store"]),
             work=Path(header["work"]),
             cache=Path(header["work"]) / "cache",
-            load=_warm(load) if header["preload"] else load,
+            load=tried(load) if header["preload"] else load,
             log_limit=header["log_limit"],
             isolation=header["isolation"],
             host=socket.gethostname(),
@@ -149,7 +149,7 @@ class Zygote:
         sockets.queue.close()
 
 
-def _warm(load: Callable[[], None]) -> Callable[[], None]:
+def tried(load: Callable[[], None]) -> Callable[[], None]:
     """Load now; the result is what each job calls, and does nothing if that went well."""
     try:
         load()
@@ -162,7 +162,7 @@ def _nothing() -> None:
     """All is loaded."""
 
 
-def _threads() -> int:
+def other_threads() -> int:
     """How many there are beside this one; a program that has not imported `threading` has none."""
     threading: Any = sys.modules.get("threading")
     return threading.active_count() - 1 if threading else 0

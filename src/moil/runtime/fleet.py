@@ -1,0 +1,490 @@
+"""What a leader knows of its pilots and of what lies in their queues.
+
+    leader -- submit --> chunks in a shape's queue --(a pilot claims one)--> letters, or "not begun" --> offered again
+
+An attempt is in exactly one chunk. A chunk belongs to nobody, until somebody claims it; then each of its attempts is over
+when its letter is there, and goes into another chunk when the letter says that it was not begun. Pilots are submitted when
+there are chunks that nobody has claimed and no pilot that is free to, up to a number for each shape.
+
+When the scheduler says that a pilot is over, the first attempt that it owes a letter about ends with the scheduler's word,
+since that one was running, and all the others are offered again. A pilot whose last sack says that it has left owes
+nothing; one that nobody has ever heard of is given some time, and then counts as lost. Pilots that end without having
+taken anything, one after another, end the run with what their log says: what keeps them from working keeps all from it.
+
+A chunk is large when there is much to do, so that a claim and a letter serve many, and small towards the end, or when
+attempts are known to be long, so that all pilots have something to do until the last. All is done in the leader's
+thread, but errands (`moil.runtime.recruiter`), which may block.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol
+
+from moil.core.records import Outcome
+from moil.core.requirements import Accelerator, Requirements
+from moil.errors import DeploymentError
+from moil.ports.batch_system import Submission
+from moil.ports.scheduler import SchedulerId, Seen, Standing
+from moil.runtime.clerk import Clerk, Found, News, Site, order_of
+from moil.runtime.mailbox import Order
+from moil.runtime.queues import LARGEST, PILOTS, Chunk, Claim
+from moil.runtime.recruiter import LEADER, Offer, Recruiter
+
+LATE = 5.0
+"""Seconds for which letters of a pilot that is over are waited for, as one machine may see another's files late."""
+KEPT = 3.0
+"""Seconds for which a chunk that is through stays: long enough for the leader to have written down what came of it."""
+UNHEARD_OF = 5.0
+"""Seconds after which a claim by a pilot that is not known is the claim of one that is over."""
+IN_VAIN, AFTER_ALL = 3, 10
+"""So many pilots that end in a row without having taken anything end the run: while none ever has, and if some have."""
+LONGEST_PAUSE = 60.0
+"""The longest time, in seconds, for which none are submitted after one that has ended so."""
+OVERLOOKED = 3
+"""So many answers of the scheduler's in a row do not mention a pilot that is over."""
+TIMES, LEAST = 4, 3600.0
+"""A pilot asks for so many times the walltime of its attempts, and for so many seconds at least."""
+WORTH = 0.5
+"""Seconds of work in a chunk, when it is known how long attempts take."""
+SMOOTHING = 0.2
+_BLAMELESS = frozenset({Outcome.cancelled, Outcome.preempted, Outcome.node_failed})
+
+
+class Stage(Protocol):
+    """What the fleet asks of the batch system that it is part of."""
+
+    def begun(self, token: str, host: str) -> None:
+        """An attempt runs there."""
+        ...
+
+    def withdrawn(self, token: str, outcome: Outcome, why: str) -> None:
+        """An attempt was not begun, and will not be."""
+        ...
+
+    def end_by_word(self, token: str, scheduler_id: SchedulerId, seen: Seen) -> None:
+        """The scheduler says how it ended."""
+        ...
+
+    def is_cancelled(self, token: str) -> bool:
+        """Whether it is to end."""
+        ...
+
+    def last_words(self, scheduler_id: SchedulerId) -> str:
+        """What a worker's log ends with."""
+        ...
+
+
+@dataclass(slots=True)
+class _Chunk:
+    shape: str
+    name: str
+    #: Those that are not over, in order.
+    tokens: dict[str, None]
+    claim: Claim | None = None
+    claimed_at: float = 0.0
+    #: Whether this leader is about to claim it.
+    wanted_back: bool = False
+    killed: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class _Pilot:
+    name: str
+    batch: str
+    id: SchedulerId
+    worked: bool = False
+    over: Seen | None = None
+    over_at: float = 0.0
+    overlooked: int = 0
+
+
+@dataclass(slots=True)
+class _Shape:
+    name: str
+    requirements: Requirements
+    #: Batches that were asked for, and how many pilots are in them.
+    asked: dict[str, int] = field(default_factory=dict)
+    pilots: dict[str, _Pilot] = field(default_factory=dict)
+    chunks: dict[str, _Chunk] = field(default_factory=dict)
+    #: Seconds that its attempts take; 0: that is not known.
+    pace: float = 0.0
+
+
+class Fleet:
+    """The pilots of one run."""
+
+    def __init__(self, site: Site, clerk: Clerk, stage: Stage, tell: Callable[[News], None]) -> None:
+        self._site, self._clerk, self._stage = site, clerk, stage
+        self._recruiter = Recruiter(site, tell)
+        self._shapes: dict[str, _Shape] = {}
+        #: Where each attempt is; None: it is about to be offered.
+        self._where: dict[str, _Chunk | None] = {}
+        self._early: list[Submission] | None = []
+        self._by_id: dict[SchedulerId, _Pilot] = {}
+        self._gone: dict[str, Seen] = {}
+        self._through: list[tuple[float, _Chunk]] = []
+        self._in_vain, self._proven, self._recruit_at = 0, False, 0.0
+        #: Pilots that have been heard of before the scheduler told their ids, and whether they have left.
+        self._forward: dict[str, bool] = {}
+        self._count = 0
+
+    # -- asked by the batch system ---------------------------------------------------------------------------------
+
+    def has(self, token: str) -> bool:
+        """Whether the attempt is in a queue or with a pilot."""
+        return token in self._where
+
+    @property
+    def ids(self) -> list[SchedulerId]:
+        """The pilots that are not over, as the scheduler calls them."""
+        return [name for name, one in self._by_id.items() if one.over is None]
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is anything that pilots could claim or write about."""
+        return any(shape.chunks for shape in self._shapes.values())
+
+    def submit(self, submissions: Iterable[Submission]) -> None:
+        """Offer these to pilots."""
+        fresh = [one for one in submissions if one.token not in self._where]
+        self._where.update((one.token, None) for one in fresh)
+        if self._early is None:
+            self._offer(fresh)
+        else:
+            self._early.extend(fresh)
+
+    def cancel(self, tokens: Iterable[str]) -> None:
+        """End these; those that nobody has taken are taken back."""
+        chunks: dict[str, tuple[_Chunk, list[str]]] = {}
+        for token in tokens:
+            chunk = self._where.get(token)
+            if chunk is not None:
+                chunks.setdefault(chunk.name, (chunk, []))[1].append(token)
+            elif token in self._where:
+                self._early = [one for one in self._early or [] if one.token != token]
+                self._stage.withdrawn(token, Outcome.cancelled, "cancelled before it was submitted")
+        for chunk, some in chunks.values():
+            self._take_back(chunk, some)
+
+    def done(self, token: str, wall: float = 0.0) -> None:
+        """The attempt is over."""
+        chunk = self._where.pop(token, None)
+        if chunk is None:
+            return
+        shape = self._shapes[chunk.shape]
+        if wall:
+            shape.pace += (SMOOTHING if shape.pace else 1.0) * (wall - shape.pace)
+        self._leave(chunk, token)
+
+    def unbegun(self, tokens: Iterable[str]) -> None:
+        """Who had claimed these attempts gives them back."""
+        chunks: dict[str, tuple[_Chunk, list[str]]] = {}
+        for token in tokens:
+            chunk = self._where.get(token)
+            if chunk is not None:
+                chunks.setdefault(chunk.name, (chunk, []))[1].append(token)
+        for chunk, some in chunks.values():
+            self._offer_again(chunk, some)
+
+    # -- news ------------------------------------------------------------------------------------------------------
+
+    def take(self, news: News) -> None:
+        """What the threads have found out, but letters, which come after this."""
+        for batch, ids in news.recruited:
+            self._recruited(batch, ids)
+        for batch, why in news.unfit:
+            self._unfit(batch, why)
+        for shape, name, claim in news.claims:
+            self._claimed(shape, name, claim)
+        for shape, name in news.taken:
+            self._taken(shape, name)
+
+    def adopt(self, queued: Sequence[Found], pilots: Mapping[str, Sequence[SchedulerId]]) -> None:
+        """What leaders before have left. A name that comes later stands for what was offered again."""
+        for found in queued:
+            self._adopt(found)
+        for batch, ids in pilots.items():
+            if batch.split("-")[1] in self._shapes:
+                self._recruited(batch, ids)
+            else:
+                self._clerk.cancel(ids)
+                self._clerk.errand(partial(self._recruiter.dismiss, batch))
+        early, self._early = self._early or [], None
+        self._offer([one for one in early if self._where.get(one.token, self) is None])
+
+    def _adopt(self, found: Found) -> None:
+        orders = found.chunk.orders
+        mine = [one.token for one in orders if one.token in self._where or self._site.wants(one.token)]
+        self._shapes.setdefault(found.shape, _Shape(found.shape, requirements_from(found.chunk.needs)))
+        chunk = self._put(found.shape, found.name, mine)
+        if found.claim is not None:
+            self._claimed(found.shape, found.name, found.claim)
+        if unwanted := [one.token for one in orders if one.token not in mine]:
+            self._take_back(chunk, unwanted)
+        self._look_through(chunk)
+
+    def seen(self, seen: Mapping[SchedulerId, Seen], asked: Collection[SchedulerId]) -> None:
+        """What the scheduler says of those that it was asked about."""
+        for scheduler_id in asked:
+            pilot = self._by_id.get(scheduler_id)
+            if pilot is None or pilot.over is not None:
+                continue
+            told = seen.get(scheduler_id)
+            pilot.overlooked = 0 if told else pilot.overlooked + 1
+            if pilot.overlooked >= OVERLOOKED:
+                told = Seen(standing=Standing.ended, outcome=Outcome.lost, reason="the scheduler knows nothing of its pilot")
+            if told is not None and told.standing is Standing.ended:
+                pilot.over, pilot.over_at = told, self._site.clock.now()
+
+    def heard(self, name: str, *, left: bool) -> None:
+        """A pilot has posted something. If it has left, it owes nothing."""
+        self._works()
+        for shape in self._shapes.values():
+            pilot = shape.pilots.get(name)
+            if pilot is not None:
+                pilot.worked = True
+                if left:
+                    self._over(shape, pilot, Seen(standing=Standing.ended), blame=False)
+                return
+        if name not in self._gone:
+            self._forward[name] = left
+
+    def _works(self) -> None:
+        self._in_vain, self._proven, self._recruit_at = 0, True, 0.0
+
+    def step(self) -> None:
+        """Whatever time has brought. Raises DeploymentError if pilots cannot be started at all."""
+        now = self._site.clock.now()
+        for shape in self._shapes.values():
+            for pilot in [one for one in shape.pilots.values() if one.over is not None]:
+                assert pilot.over is not None
+                if now >= pilot.over_at + LATE:
+                    self._over(shape, pilot, pilot.over, blame=True)
+            for chunk in [one for one in shape.chunks.values() if one.claim is not None]:
+                self._look_after(shape, chunk, now)
+            if self._early is None and now >= self._recruit_at:
+                self._recruit(shape)
+        while self._through and now >= self._through[0][0] + KEPT:
+            _, chunk = self._through.pop(0)
+            self._clerk.errand(partial(self._recruiter.remove, chunk.shape, chunk.name, chunk.killed))
+
+    # -- chunks ------------------------------------------------------------------------------------------------------
+
+    def _offer(self, submissions: Sequence[Submission]) -> None:
+        shapes: dict[str, list[Submission]] = {}
+        for one in submissions:
+            shapes.setdefault(shape_of(one.requirements), []).append(one)
+        for name, members in shapes.items():
+            shape = self._shapes.setdefault(name, _Shape(name, members[0].requirements))
+            needs = requirements_as_json(shape.requirements)
+            offers = []
+            for part in self._parted(shape, members):
+                chunk = self._put(name, self._name(), [one.token for one in part])
+                orders: list[Order] = [order_of(one) for one in part]
+                content = Chunk(orders=orders, needs=needs, limit=roomy(shape.requirements))
+                offers.append(Offer(shape=name, name=chunk.name, chunk=content))
+            self._clerk.errand(partial(self._recruiter.offer, offers))
+
+    def _offer_again(self, chunk: _Chunk, tokens: Sequence[str]) -> None:
+        """Under another name, for nobody but its owner may take from a chunk that is claimed."""
+        for token in tokens:
+            if self._stage.is_cancelled(token):
+                self._stage.withdrawn(token, Outcome.cancelled, "cancelled before it was begun")
+        left = [token for token in tokens if self._where.get(token) is chunk]
+        parts = [
+            (self._put(chunk.shape, self._name(), part).name, frozenset(part))
+            for part in self._parted(self._shapes[chunk.shape], left)
+        ]
+        if parts:
+            self._clerk.errand(partial(self._recruiter.offer_again, chunk.shape, chunk.name, parts))
+
+    def _parted(self, shape: _Shape, members: Sequence[Any]) -> Iterator[Sequence[Any]]:
+        waiting = sum(len(one.tokens) for one in shape.chunks.values() if one.claim is None) + len(members)
+        largest = max(1, min(LARGEST, int(WORTH / shape.pace) if shape.pace else LARGEST))
+        start = 0
+        while start < len(members):
+            size = max(1, min(largest, (waiting - start) // (4 * self._most)))
+            yield members[start : start + size]
+            start += size
+
+    def _put(self, shape: str, name: str, tokens: Sequence[str]) -> _Chunk:
+        chunk = _Chunk(shape, name, dict.fromkeys(tokens))
+        self._shapes[shape].chunks[name] = chunk
+        for token in tokens:
+            before = self._where.get(token)
+            self._where[token] = chunk
+            if before is not None:
+                self._leave(before, token)
+        return chunk
+
+    def _leave(self, chunk: _Chunk, token: str) -> None:
+        chunk.tokens.pop(token, None)
+        self._look_through(chunk)
+
+    def _look_through(self, chunk: _Chunk) -> None:
+        """Whether there is nothing left in it."""
+        if not chunk.tokens and self._shapes[chunk.shape].chunks.pop(chunk.name, None) is not None:
+            self._through.append((self._site.clock.now(), chunk))
+
+    def _name(self) -> str:
+        self._count += 1
+        return f"{int(self._site.clock.now() * 1000):014d}-{self._count:08d}-{secrets.token_hex(3)}"
+
+    # -- claims ------------------------------------------------------------------------------------------------------
+
+    def _claimed(self, shape_name: str, name: str, claim: Claim) -> None:
+        shape = self._shapes.get(shape_name)
+        chunk = shape.chunks.get(name) if shape is not None else None
+        if shape is None or chunk is None or chunk.claim is not None:
+            return
+        if claim.pilot == LEADER:
+            self._taken(shape_name, name)
+            return
+        chunk.claim, chunk.claimed_at = claim, self._site.clock.now()
+        self._works()
+        if claim.pilot in shape.pilots:
+            shape.pilots[claim.pilot].worked = True
+        if not shape.pace or shape.pace > WORTH:
+            self._stage.begun(next(iter(chunk.tokens)), claim.host)
+
+    def _take_back(self, chunk: _Chunk, tokens: Sequence[str]) -> None:
+        """These are to end, wherever they are."""
+        chunk.killed.update(tokens)
+        self._clerk.errand(partial(self._recruiter.kill, tokens))
+        if chunk.claim is None and not chunk.wanted_back:
+            chunk.wanted_back = True
+            self._clerk.errand(partial(self._recruiter.take, chunk.shape, chunk.name))
+
+    def _taken(self, shape: str, name: str) -> None:
+        """A leader has it, so nobody else will begin what is in it."""
+        chunk = self._shapes[shape].chunks.get(name)
+        if chunk is not None:
+            chunk.claim = Claim(pilot=LEADER, host="")
+            self._offer_again(chunk, list(chunk.tokens))
+
+    def _look_after(self, shape: _Shape, chunk: _Chunk, now: float) -> None:
+        """See that somebody has it, and say which of its attempts runs if it takes long."""
+        assert chunk.claim is not None
+        name = chunk.claim.pilot
+        if name in shape.pilots:
+            if now >= chunk.claimed_at + 1.0 and chunk.tokens:
+                chunk.claimed_at = now
+                self._stage.begun(next(iter(chunk.tokens)), chunk.claim.host)
+        elif any(name.startswith(f"{batch}.") for batch in shape.asked):
+            chunk.claimed_at = now
+        elif name in self._gone or now >= chunk.claimed_at + UNHEARD_OF:
+            lost = Seen(standing=Standing.ended, outcome=Outcome.lost, reason="its pilot is gone", host=chunk.claim.host)
+            self._settle(shape, name, "", self._gone.get(name, lost), blame=True)
+
+    # -- pilots ------------------------------------------------------------------------------------------------------
+
+    @property
+    def _most(self) -> int:
+        return max(1, self._site.pilots)
+
+    def _recruit(self, shape: _Shape) -> None:
+        free = [one for one in shape.chunks.values() if one.claim is None and not one.wanted_back]
+        if not free:
+            return
+        busy = {one.claim.pilot for one in shape.chunks.values() if one.claim is not None}
+        alive = [one.name for one in shape.pilots.values() if one.over is None]
+        expected = sum(shape.asked.values())
+        idle = expected + len([name for name in alive if name not in busy])
+        wanted = min(self._most - len(alive) - expected, len(free) - idle)
+        largest = max(1, self._site.scheduler.largest_array)
+        while wanted > 0:
+            size = min(wanted, largest)
+            wanted -= size
+            batch = f"{PILOTS}{shape.name}-{secrets.token_hex(6)}"
+            shape.asked[batch] = size
+            room = roomy(shape.requirements)
+            self._clerk.errand(partial(self._recruiter.recruit, batch, size, shape.requirements, room), calls=True)
+
+    def _recruited(self, batch: str, ids: Sequence[SchedulerId]) -> None:
+        shape = self._shapes[batch.split("-")[1]]
+        shape.asked.pop(batch, None)
+        for number, scheduler_id in enumerate(ids):
+            pilot = _Pilot(f"{batch}.{number}", batch, scheduler_id)
+            pilot.worked = pilot.name in self._forward or any(
+                one.claim is not None and one.claim.pilot == pilot.name for one in shape.chunks.values()
+            )
+            shape.pilots[pilot.name] = self._by_id[scheduler_id] = pilot
+            if self._forward.pop(pilot.name, False):
+                self._over(shape, pilot, Seen(standing=Standing.ended), blame=False)
+
+    def _unfit(self, batch: str, why: str) -> None:
+        """The scheduler will not have pilots of this shape."""
+        shape = self._shapes[batch.split("-")[1]]
+        shape.asked.pop(batch, None)
+        for chunk in [one for one in shape.chunks.values() if one.claim is None]:
+            tokens = list(chunk.tokens)
+            self._take_back(chunk, tokens)
+            for token in tokens:
+                self._stage.withdrawn(token, Outcome.failed, why)
+
+    def _over(self, shape: _Shape, pilot: _Pilot, seen: Seen, *, blame: bool) -> None:
+        del shape.pilots[pilot.name], self._by_id[pilot.id]
+        self._gone[pilot.name] = seen
+        self._settle(shape, pilot.name, pilot.id, seen, blame=blame)
+        if not any(one.batch == pilot.batch for one in shape.pilots.values()):
+            self._clerk.errand(partial(self._recruiter.dismiss, pilot.batch))
+        if not pilot.worked and blame and seen.outcome not in _BLAMELESS:
+            self._was_in_vain(pilot, seen)
+
+    def _was_in_vain(self, pilot: _Pilot, seen: Seen) -> None:
+        self._in_vain += 1
+        if self._proven:
+            self._recruit_at = self._site.clock.now() + min(2.0**self._in_vain, LONGEST_PAUSE)
+        if self._in_vain >= (AFTER_ALL if self._proven else IN_VAIN):
+            why = self._stage.last_words(pilot.id) or seen.reason or "the scheduler does not say why it ended"
+            raise DeploymentError(f"no worker can be started: {why}")
+
+    def _settle(self, shape: _Shape, name: str, scheduler_id: SchedulerId, seen: Seen, *, blame: bool) -> None:
+        """What a pilot has claimed and not written about."""
+        owed = [one for one in shape.chunks.values() if one.claim is not None and one.claim.pilot == name]
+        owed.sort(key=lambda one: one.claim.turn if one.claim else 0)
+        for chunk in owed:
+            tokens = list(chunk.tokens)
+            if blame and tokens:
+                blame = False
+                self._stage.end_by_word(tokens.pop(0), scheduler_id, seen)
+            self._offer_again(chunk, tokens)
+
+
+
+
+
+def shape_of(requirements: Requirements) -> str:
+    """The name of all that asks for the same."""
+    return hashlib.sha256(json.dumps(requirements_as_json(requirements), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def requirements_as_json(requirements: Requirements) -> dict[str, Any]:
+    """What JSON can hold. STORED FORMAT: the next leader submits pilots by it."""
+    return {
+        "cores": requirements.cores,
+        "memory": requirements.memory,
+        "disk": requirements.disk,
+        "walltime": requirements.walltime,
+        "accelerators": [[one.kind, one.count, one.model] for one in requirements.accelerators],
+        "preemptible": requirements.preemptible,
+    }
+
+
+def requirements_from(needs: Mapping[str, Any]) -> Requirements:
+    """What `requirements_as_json` has made."""
+    devices = tuple(Accelerator(kind=kind, count=count, model=model) for kind, count, model in needs["accelerators"])
+    return Requirements(**{**needs, "accelerators": devices})
+
+
+def roomy(requirements: Requirements) -> float:
+    """Seconds that a pilot would like to have; 0: whatever the scheduler gives to those that say nothing."""
+    return max(TIMES * requirements.walltime, LEAST) if requirements.walltime else 0.0
+
+
