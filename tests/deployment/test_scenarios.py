@@ -45,12 +45,22 @@ def test_a_project_says_on_workers_what_it_says_at_home(scenario, leader, tmp_pa
     assert all_shipped(files, leader, project)
 
 
+@pytest.mark.exhaustive
 def test_a_script_that_is_its_own_command(leader, tmp_path):
     project = copied("01-siblings", tmp_path)
     path = f"{Path(leader.python).parent}:{os.environ['PATH']}"
     own = ["./main.py", "--name", "Grace", *leader.command([], tmp_path / "store")[1:]]
     done = subprocess.run(own, cwd=project, env=leader.environment(PATH=path), capture_output=True, text=True)
     assert json.loads(done.stdout)["signature"] == "-- GRACE", done.stderr
+
+
+def test_pilots(leader, tmp_path):
+    """Workers that take job after job have all of it, too."""
+    project = copied("02-module", tmp_path)
+    said, files = without_place(leader.said(["-m", "workflow.main", "--pilots", "1"], tmp_path / "store", project))
+    expected, _ = without_place(plainly(SCRIPTS[1], project, leader.python))
+    assert said == expected
+    assert all_shipped(files, leader, project)
 
 
 @pytest.mark.exhaustive
@@ -212,6 +222,7 @@ def test_what_a_program_does_when_it_is_imported(leader, tmp_path):
     assert f'File "{tmp_path}/project/part.py", line 1' in said and "rehearsal.py" not in said
 
 
+@pytest.mark.exhaustive
 def test_a_name_that_a_module_does_not_have_is_no_missing_module(leader, tmp_path):
     part = "import os\nif os.path.exists('here'):\n    X = 1\n"
     said = refused(leader, tmp_path, {"main.py": f"{HEAD}from part import X\n{PLAIN}", "part.py": part, "here": ""})
