@@ -1,0 +1,383 @@
+"""Pilots, by a scheduler that the test plays: what becomes of chunks, claims, letters and silence."""
+
+import pytest
+
+from moil.adapters.memory import MemoryDisk
+from moil.core.records import Outcome
+from moil.core.requirements import Accelerator, Requirements
+from moil.errors import DeploymentError
+from moil.ports.batch_system import Phase, Submission
+from moil.ports.scheduler import Refused, SchedulerDown, Seen, Standing
+from moil.runtime import fleet
+from moil.runtime.fleet import requirements_as_json, requirements_from, shape_of
+from moil.runtime.mailbox import Letter, Sack
+from moil.runtime.queues import Claim, Queues
+from tests.runtime.test_cluster import PlayedScheduler, Stage
+
+SHAPE = shape_of(Requirements())
+RUNNING = Seen(standing=Standing.running, host="c1")
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch):
+    for name in ("LATE", "KEPT"):
+        monkeypatch.setattr(fleet, name, 0.1)
+        monkeypatch.setattr(f"moil.runtime.cluster.{name}", 0.1)
+    monkeypatch.setattr(fleet, "UNHEARD_OF", 0.3)
+    monkeypatch.setattr("moil.runtime.clerk.HASTE", 0.02)
+
+
+class Busy(PlayedScheduler):
+    """Whatever is submitted runs."""
+
+    def submit(self, array):
+        ids = super().submit(array)
+        self.seen.update((one, RUNNING) for one in ids)
+        return ids
+
+
+@pytest.fixture
+def scheduler():
+    return Busy()
+
+
+@pytest.fixture
+def disk():
+    return MemoryDisk()
+
+
+@pytest.fixture
+def stage(scheduler, disk, tmp_path):
+    found = Stage(scheduler, disk, tmp_path, pilots=2)
+    yield found
+    found.close()
+
+
+class Played:
+    """A pilot that the test plays."""
+
+    def __init__(self, stage, number=0, shape=SHAPE):
+        stage.until(lambda: len(self.all(stage, shape)) > number)
+        self.stage, self.shape = stage, shape
+        self.name, self.id = self.all(stage, shape)[number]
+        self.turn = self.sacks = 0
+
+    @staticmethod
+    def all(stage, shape):
+        found = []
+        for label, (_, ids) in stage.scheduler.arrays.items():
+            batch = label.rpartition(":")[2]
+            if batch.startswith(f"pilot-{shape}-"):
+                found += [(f"{batch}.{number}", one) for number, one in enumerate(ids)]
+        return found
+
+    def claim(self):
+        """The tokens of the first free chunk."""
+        queues = self.stage.queues
+        self.stage.until(lambda: queues.free(self.shape))
+        name = queues.free(self.shape)[0]
+        assert queues.claim(self.shape, name, Claim(pilot=self.name, host="c1", turn=self.turn))
+        self.turn += 1
+        return [one.token for one in queues.read(self.shape, name).orders]
+
+    def post(self, *letters, left=False):
+        self.sacks += 1
+        self.stage.mailbox.post_sack(f"many-{self.name}-{self.sacks}", Sack(letters=letters, pilot=self.name, left=left))
+
+    def finish(self, *tokens, left=False):
+        self.post(*[Letter(token=one, host="c1", record=b"value", usage={"wall": 0.001}) for one in tokens], left=left)
+
+    def end(self, outcome=Outcome.completed, **more):
+        self.stage.scheduler.seen[self.id] = Seen(standing=Standing.ended, outcome=outcome, host="c1", **more)
+
+
+def free(stage, shape=SHAPE):
+    return [one.token for name in stage.queues.free(shape) for one in stage.queues.read(shape, name).orders]
+
+
+def test_two_pilots_take_what_is_there(stage, scheduler):
+    stage.submit(*[f"{n}.1" for n in range(9)])
+    first, second = Played(stage, 0), Played(stage, 1)
+    assert first.claim() == ["0.1"]
+    assert second.claim() == ["1.1"]
+    first.finish("0.1")
+    second.finish("1.1")
+    assert stage.ended("0.1").record == b"value"
+    assert stage.ended("1.1").outcome is Outcome.completed
+    assert stage.phases("1.1") == [Phase.started, Phase.ended]
+    assert stage.submitted() == 2
+
+
+def test_chunks_are_large_first_and_small_at_the_end(stage):
+    stage.submit(*[f"{n}.1" for n in range(200)])
+    stage.until(lambda: len(free(stage)) == 200)
+    sizes = [len(stage.queues.read(SHAPE, name).orders) for name in stage.queues.free(SHAPE)]
+    assert sizes[0] == 25
+    assert sizes[-1] == 1
+    assert sizes == sorted(sizes, reverse=True)
+    assert free(stage) == [f"{n}.1" for n in range(200)]
+
+
+def test_there_are_no_more_pilots_than_are_needed(stage, scheduler):
+    stage.submit("1.1")
+    pilot = Played(stage)
+    assert pilot.claim() == ["1.1"]
+    stage.until(lambda: Phase.started in stage.phases("1.1"))
+    assert stage.submitted() == 1
+    stage.submit("2.1")
+    assert Played(stage, 1).claim() == ["2.1"]
+
+
+def test_an_idle_pilot_serves_what_comes_later(stage):
+    stage.submit("1.1")
+    pilot = Played(stage)
+    pilot.finish(*pilot.claim())
+    stage.ended("1.1")
+    stage.submit("2.1")
+    pilot.finish(*pilot.claim())
+    stage.ended("2.1")
+    assert stage.submitted() == 1
+
+
+def test_one_that_has_left_is_replaced(stage):
+    stage.submit("1.1")
+    pilot = Played(stage)
+    pilot.finish(*pilot.claim())
+    pilot.finish(left=True)
+    stage.ended("1.1")
+    stage.submit("2.1")
+    assert Played(stage, 1).claim() == ["2.1"]
+
+
+def test_shapes_have_pilots_of_their_own(stage):
+    stage.submit("1.1")
+    stage.submit("2.1", memory=1)
+    assert Played(stage).claim() == ["1.1"]
+    assert Played(stage, shape=shape_of(Requirements(memory=1))).claim() == ["2.1"]
+
+
+def test_services_are_submitted_themselves(stage, scheduler):
+    stage.out.add("1.1")
+    stage.batch.submit([Submission(token="1.1", name="service", requirements=Requirements(), task=b"t", service=True)])
+    stage.until(lambda: stage.submitted() == 1)
+    assert not any("pilot-" in label for label in scheduler.arrays)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.out_of_memory, Outcome.timed_out, Outcome.node_failed])
+def test_when_a_pilot_dies_what_ran_ends_and_the_rest_is_offered_again(stage, outcome):
+    stage.submit(*[f"{n}.1" for n in range(40)])
+    pilot = Played(stage)
+    mine = pilot.claim()
+    pilot.finish(mine[0])
+    pilot.end(outcome, reason="because")
+    found = stage.ended(mine[1])
+    assert (found.outcome, found.failure.error) == (outcome, "because")
+    stage.until(lambda: set(mine[2:]) <= set(free(stage)))
+    assert not set(mine[:2]) & set(free(stage))
+
+
+def test_what_a_pilot_gives_back_is_offered_again(stage):
+    stage.submit(*[f"{n}.1" for n in range(40)])
+    pilot = Played(stage)
+    mine = pilot.claim()
+    pilot.post(*[Letter(token=one, host="c1", unbegun=True) for one in mine[1:]])
+    stage.until(lambda: set(mine[1:]) <= set(free(stage)))
+    assert mine[0] not in free(stage)
+    assert not [one for one in stage.reports if one.phase is Phase.ended]
+
+
+def test_a_letter_that_comes_late_still_counts(stage, scheduler, monkeypatch):
+    monkeypatch.setattr(fleet, "LATE", 1.0)
+    stage.submit("1.1")
+    pilot = Played(stage)
+    pilot.claim()
+    pilot.end(Outcome.failed)
+    stage.until(lambda: scheduler.queries > 0)
+    pilot.finish("1.1")
+    assert stage.ended("1.1").outcome is Outcome.completed
+
+
+def test_who_was_terminated_hears_why_from_the_scheduler(stage):
+    stage.submit("1.1")
+    pilot = Played(stage)
+    pilot.claim()
+    pilot.post(Letter(token="1.1", host="c1", outcome=Outcome.cancelled, terminated=True, verdict=True, error="cancelled"))
+    pilot.end(Outcome.timed_out, reason="time")
+    assert stage.ended("1.1").outcome is Outcome.timed_out
+
+
+def test_a_claim_that_is_seen_after_its_pilot_is_over(stage):
+    stage.submit("1.1")
+    pilot = Played(stage)
+    stage.submit("2.1")
+    pilot.end(Outcome.node_failed)
+    stage.until(lambda: len(Played.all(stage, SHAPE)) == 3)
+    name = stage.queues.free(SHAPE)[0]
+    assert stage.queues.claim(SHAPE, name, Claim(pilot=pilot.name, host="c1"))
+    token = stage.queues.read(SHAPE, name).orders[0].token
+    assert stage.ended(token).outcome is Outcome.node_failed
+
+
+@pytest.mark.slow
+def test_a_claim_by_nobody_is_a_loss(stage):
+    stage.submit("1.1")
+    stage.until(lambda: free(stage))
+    assert stage.queues.claim(SHAPE, stage.queues.free(SHAPE)[0], Claim(pilot="pilot-x-y.0", host="c1"))
+    assert stage.ended("1.1").outcome is Outcome.lost
+
+
+@pytest.mark.slow
+def test_a_forged_claim_is_a_loss(stage):
+    stage.submit("1.1")
+    stage.until(lambda: free(stage))
+    forged = Queues(stage.store, b"another key" * 3)
+    assert forged.claim(SHAPE, stage.queues.free(SHAPE)[0], Claim(pilot="pilot-x-y.0", host="c1"))
+    assert stage.ended("1.1").outcome is Outcome.lost
+    assert any("damaged or forged" in one for one in stage.said)
+
+
+@pytest.mark.slow
+def test_pilots_that_the_scheduler_forgets_are_over(stage, scheduler):
+    stage.submit("1.1")
+    pilot = Played(stage)
+    pilot.claim()
+    stage.until(lambda: scheduler.queries > 2)
+    del scheduler.seen[pilot.id]
+    assert stage.ended("1.1").outcome is Outcome.lost
+
+
+def test_pilots_that_end_in_vain_end_the_run(stage, tmp_path):
+    stage.submit("1.1")
+    with pytest.raises(DeploymentError, match="no worker can be started: no such library"):
+        for number in range(3):
+            pilot = Played(stage, number)
+            (tmp_path / f"{pilot.id}.log").write_text("no such library\n")
+            pilot.end(Outcome.failed, exit_status=1)
+        stage.ended("1.1")
+
+
+@pytest.mark.slow
+def test_pilots_that_found_nothing_are_no_failures(stage):
+    for number in range(4):
+        stage.submit(f"{number}.1")
+        pilot = Played(stage, number)
+        pilot.finish(*pilot.claim())
+        stage.ended(f"{number}.1")
+        pilot.finish(left=True)
+        pilot.end()
+        stage.until(lambda pilot=pilot: pilot.id not in stage.batch._watched())
+
+
+def test_cancelled_while_nobody_has_it(stage):
+    stage.submit(*[f"{n}.1" for n in range(40)])
+    stage.until(lambda: len(free(stage)) == 40)
+    stage.batch.cancel(["3.1"])
+    assert stage.ended("3.1").outcome is Outcome.cancelled
+    stage.until(lambda: len(free(stage)) == 39)
+    assert "3.1" not in free(stage)
+    stage.until(lambda: stage.queues.kills() == set())
+
+
+def test_cancelled_while_a_pilot_has_it(stage):
+    stage.submit("1.1")
+    pilot = Played(stage)
+    pilot.claim()
+    stage.until(lambda: Phase.started in stage.phases("1.1"))
+    stage.batch.cancel(["1.1"])
+    stage.until(lambda: stage.queues.kills() == {"1.1"})
+    pilot.post(Letter(token="1.1", host="c1", outcome=Outcome.cancelled, verdict=True, error="cancelled"))
+    assert stage.ended("1.1").outcome is Outcome.cancelled
+    stage.until(lambda: stage.queues.kills() == set())
+
+
+def test_cancelled_and_given_back(stage):
+    stage.submit("1.1")
+    pilot = Played(stage)
+    pilot.claim()
+    stage.until(lambda: Phase.started in stage.phases("1.1"))
+    stage.batch.cancel(["1.1"])
+    pilot.post(Letter(token="1.1", host="c1", unbegun=True))
+    assert stage.ended("1.1").outcome is Outcome.cancelled
+
+
+def test_what_the_scheduler_refuses_fails_with_its_words(stage, scheduler):
+    scheduler.errors = [Refused("no machine has so much memory")]
+    stage.submit("1.1")
+    found = stage.ended("1.1")
+    assert (found.outcome, found.failure.error) == (Outcome.failed, "no machine has so much memory")
+    stage.until(lambda: free(stage) == [])
+
+
+def test_while_the_scheduler_is_down_pilots_go_on(stage, scheduler):
+    stage.submit("1.1")
+    pilot = Played(stage)
+    pilot.claim()
+    stage.until(lambda: Phase.started in stage.phases("1.1"))
+    scheduler.errors = [SchedulerDown("slurmctld does not answer")] * 2
+    stage.submit("2.1")
+    pilot.finish("1.1")
+    pilot.finish(*pilot.claim())
+    stage.ended("2.1")
+
+
+def test_what_is_through_is_swept(stage):
+    stage.submit("1.1")
+    pilot = Played(stage)
+    pilot.finish(*pilot.claim())
+    stage.ended("1.1")
+    stage.submit("2.1")  # so that there is something to look for
+    stage.until(lambda: stage.mailbox.posted("outcomes") == [] and stage.queues.claimed() == [])
+    assert free(stage) == ["2.1"]
+
+
+def test_the_next_leader_takes_up_queues_claims_and_pilots(stage, scheduler, disk, tmp_path):
+    stage.submit(*[f"{n}.1" for n in range(12)])
+    pilot = Played(stage)
+    mine = pilot.claim()
+    second = Stage(scheduler, disk, tmp_path, pilots=2)
+    pilot.stage = second
+    second.out = {"0.1", "1.1", "2.1"}
+    second.submit("3.1", "4.1")  # their submission was not written down
+    pilot.finish(*mine)
+    assert second.ended("0.1").outcome is Outcome.completed
+    pilot.finish(*pilot.claim())
+    second.ended("1.1")
+    assert second.submitted() == 2, "no pilot was submitted again"
+    assert sorted(free(second)) == sorted(f"{n}.1" for n in range(2, 12)), "nothing was offered again"
+    second.close()
+
+
+def test_what_the_next_leader_does_not_want_is_never_begun(stage, scheduler, disk, tmp_path):
+    stage.submit("1.1", "2.1")
+    stage.until(lambda: len(free(stage)) == 2)
+    second = Stage(scheduler, disk, tmp_path, pilots=2, wants=lambda token: token == "2.1")
+    second.out = {"2.1"}
+    second.until(lambda: free(second) == ["2.1"])
+    second.close()
+
+
+@pytest.mark.slow
+def test_the_next_leader_gives_up_on_pilots_that_are_gone(stage, scheduler, disk, tmp_path):
+    stage.submit("1.1", "2.1")
+    Played(stage).claim()
+    scheduler.arrays.clear()
+    second = Stage(scheduler, disk, tmp_path, pilots=2)
+    second.out = {"1.1", "2.1"}
+    assert second.ended("1.1").outcome is Outcome.lost
+    assert Played(second).claim() == ["2.1"]
+    second.close()
+
+
+def test_close_cancels_pilots(scheduler, disk, tmp_path):
+    stage = Stage(scheduler, disk, tmp_path, pilots=2)
+    stage.submit("1.1", "2.1")
+    first, second = Played(stage, 0), Played(stage, 1)
+    stage.until(lambda: len(stage.batch._watched()) == 2)
+    stage.close()
+    assert sorted(scheduler.cancelled) == sorted([first.id, second.id])
+
+
+def test_requirements_travel():
+    wanted = Requirements(cores=0.5, memory=7, walltime=2.0, accelerators=(Accelerator(count=2, model="a100"),))
+    assert requirements_from(requirements_as_json(wanted)) == wanted
+    assert shape_of(wanted) != shape_of(Requirements())
