@@ -11,10 +11,11 @@ import inspect
 from _thread import allocate_lock
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 from moil.authoring import plain
-from moil.authoring.context import Callee
+from moil.authoring.context import Callee, Options
 from moil.authoring.file import File
 from moil.authoring.promise import Details, Promise, details, return_hint
 from moil.core.records import Call, PromiseRef
@@ -55,6 +56,8 @@ class AttemptRecorder:
         self._files = files
         self._deferred = deferred_calls
         self._services: list[int] = []
+        #: Options without promises, and the request that they are: a fan-out has thousands of calls of one job.
+        self._last_request: tuple[Options | None, Request] = None, _NOTHING
         self._lock = allocate_lock()
 
     def call(self, callee: Callee, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Promise:
@@ -88,7 +91,8 @@ class AttemptRecorder:
         return self._files.fetch(file)
 
     def _record(self, callee: Callee, args: Sequence[Any], kwargs: Mapping[str, Any], *, service: bool) -> Promise:
-        _check_arguments(callee, args, kwargs)
+        if not _surely_fit(callee.fn, args, kwargs):
+            _check_arguments(callee, args, kwargs)
         request, promised = self._request(callee)
         data, found = self._pickle(callee, args, kwargs)
         with self._lock:
@@ -137,6 +141,9 @@ class AttemptRecorder:
         given = callee.settings.request
         if not given:
             return _NOTHING, ()
+        settings, before = self._last_request
+        if settings is callee.settings:
+            return before, ()
         known = {name: value for name, value in given.items() if not isinstance(value, Promise)}
         promised = tuple(
             (name, self._reference(value, f"{name} of job {callee.name}"))
@@ -147,6 +154,8 @@ class AttemptRecorder:
         too_much = excess(request, self._task.ceiling)
         if too_much:
             raise RequirementError(f"job {callee.name} asks for {too_much}: lower it, or run where there is more")
+        if not promised:
+            self._last_request = callee.settings, request
         return request, promised
 
     def _reference(self, promise: Promise, what: str) -> PromiseRef:
@@ -163,6 +172,8 @@ class AttemptRecorder:
         return found
 
     def _after(self, callee: Callee) -> tuple[int, ...]:
+        if not callee.settings.after:
+            return ()
         indices = set()
         for one in _promises(callee.settings.after):
             own = self._own(one, f"after= of job {callee.name}")
@@ -189,6 +200,15 @@ def _promises(value: Any) -> Iterator[Promise]:
 
 
 _NOTHING = Request()
+
+
+def _surely_fit(fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    """Whether the arguments fit for certain; `inspect` would say so too, but it takes long in a fresh process."""
+    if type(fn) is not FunctionType or kwargs or fn.__dict__:
+        return False
+    code = fn.__code__
+    least = code.co_argcount - len(fn.__defaults__ or ())
+    return not code.co_kwonlyargcount and least <= len(args) <= code.co_argcount
 
 
 def _check_arguments(callee: Callee, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
