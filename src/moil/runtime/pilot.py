@@ -30,9 +30,9 @@ from moil.runtime.queues import LARGEST, Claim, Queues
 from moil.runtime.remote_worker import ORPHANED, RemoteWorker, held, letter_of
 from moil.runtime.slot import House
 
-IDLE, POLITE = 10.0, 0.5
-"""Seconds without anything to do after which a pilot leaves: usually, and when attempts of other shapes are waiting."""
-QUICK, SLOW = 0.05, 1.0
+IDLE, POLITE = 10.0, 2.0
+"""Seconds without anything to do after which a pilot leaves: usually, and when nobody works for another shape's attempts."""
+QUICK, SLOW = 0.05, 0.5
 """Seconds between two looks for something to take, at first and at most."""
 AHEAD = 0.05
 """Seconds of work in hand below which the next chunk is taken."""
@@ -193,7 +193,7 @@ class Pilot:
             if self._claim():
                 self._interval, self._look_at, self._is_in_the_way = QUICK, now, False
             else:
-                self._is_in_the_way = not self._hand and self._queues.is_anything_free()
+                self._is_in_the_way = not self._hand and self._queues.is_any_shape_waiting()
                 self._look_at, self._interval = time.monotonic() + self._interval, min(self._interval * 1.5, SLOW)
         if self._hand:
             self._idle_since = now

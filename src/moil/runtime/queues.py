@@ -99,9 +99,9 @@ class Queues:
         taken = {key.rpartition("/")[2] for key in self._store.keys(f"claims/{shape}/")}
         return [name for name in offered if name not in taken]
 
-    def is_anything_free(self) -> bool:
-        """Whether there is a chunk of any shape that nobody has claimed."""
-        return bool(set(self.offered()).difference(self.claimed()))
+    def is_any_shape_waiting(self) -> bool:
+        """Whether there is a shape of which something is offered, and nothing claimed."""
+        return bool({shape for shape, _ in self.offered()}.difference(shape for shape, _ in self.claimed()))
 
     def claim(self, shape: str, name: str, claim: Claim) -> bool:
         """Take it; False: somebody was quicker."""
