@@ -356,6 +356,16 @@ def test_what_the_next_leader_does_not_want_is_never_begun(stage, scheduler, dis
     second.close()
 
 
+def test_the_next_leader_sweeps_what_is_over(stage, scheduler, disk, tmp_path):
+    stage.submit("1.1", "2.1")
+    Played(stage).claim()
+    second = Stage(scheduler, disk, tmp_path, pilots=2, wants=lambda token: token == "2.1")
+    second.out = {"2.1"}
+    second.until(lambda: second.queues.claimed() == [] and second.queues.kills() == set())
+    assert free(second) == ["2.1"]
+    second.close()
+
+
 @pytest.mark.slow
 def test_the_next_leader_gives_up_on_pilots_that_are_gone(stage, scheduler, disk, tmp_path):
     stage.submit("1.1", "2.1")

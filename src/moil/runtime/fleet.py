@@ -350,7 +350,7 @@ class Fleet:
         self._works()
         if claim.pilot in shape.pilots:
             shape.pilots[claim.pilot].worked = True
-        if not shape.pace or shape.pace > WORTH:
+        if chunk.tokens and (not shape.pace or shape.pace > WORTH):
             self._stage.begun(next(iter(chunk.tokens)), claim.host)
 
     def _take_back(self, chunk: _Chunk, tokens: Sequence[str]) -> None:
