@@ -23,7 +23,7 @@ from moil.errors import DamagedError, FileError
 from moil.ports.job_store import JobStore
 
 LISTING = 1
-_CHUNK = 1 << 20
+_CHUNK = 1 << 16
 
 
 class FileAccess:
@@ -130,11 +130,11 @@ class FileAccess:
 
 def file_digest(path: Path) -> tuple[str, int]:
     """SHA-256 and size of a file's content."""
-    digest, size = hashlib.sha256(), 0
-    with path.open("rb") as source:
-        while chunk := source.read(_CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
+    digest, size, chunk = hashlib.sha256(), 0, memoryview(bytearray(_CHUNK))
+    with open(path, "rb", buffering=0) as source:
+        while count := source.readinto(chunk):
+            digest.update(chunk[:count])
+            size += count
     return digest.hexdigest(), size
 
 

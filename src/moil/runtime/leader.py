@@ -26,9 +26,9 @@ from moil.ports.reactor import Reactor
 from moil.runtime import codec, journal
 from moil.runtime.dispatch import Dispatcher
 
-WRITING = 10
+WRITING = 20
 """An event that nothing waits for may stay unwritten for so many times what the last write took: so writing takes a
-tenth of the time at most, on a quick disk and on a slow one."""
+twentieth of the time at most, on a quick disk and on a slow one."""
 LONGEST_DELAY = 0.05
 """But no longer than this, in seconds."""
 MOST_EVENTS = 500

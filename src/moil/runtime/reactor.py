@@ -6,6 +6,7 @@ import contextlib
 import selectors
 import socket
 import time
+from _thread import get_ident
 from collections.abc import Callable
 
 from moil.ports.clock import Clock
@@ -29,6 +30,8 @@ class SelectorReactor:
         self._woken.setblocking(False)
         self._waker.setblocking(False)
         self._awake = False
+        #: The thread that runs callbacks now: what it wakes is about to be awake.
+        self._running = 0
         self.add_reader(self._woken.fileno(), self._drain)
 
     def add_reader(self, fd: int, callback: Callable[[], None]) -> None:
@@ -42,7 +45,7 @@ class SelectorReactor:
 
     def wake(self) -> None:
         """End the present or the next `wait`."""
-        if not self._awake:
+        if not self._awake and self._running != get_ident():
             self._awake = True
             with contextlib.suppress(BlockingIOError):
                 self._waker.send(b"\0")
@@ -50,8 +53,13 @@ class SelectorReactor:
     def wait(self, until: float | None) -> None:
         """Run callbacks until something happened or the time has come."""
         timeout = None if until is None else max(0.0, until - self._clock.now())
-        for key, _ in self._selector.select(timeout):
-            key.data()
+        ready = self._selector.select(timeout)
+        self._running = get_ident()
+        try:
+            for key, _ in ready:
+                key.data()
+        finally:
+            self._running = 0
 
     def close(self) -> None:
         """Let go of the descriptors."""

@@ -56,9 +56,18 @@ class SlotDirectory:
 
     def renew(self) -> None:
         """Make it new again."""
-        if not self.is_new():
+        if not self.is_new() and not self._emptied():
             self.remove()
             self.make()
+
+    def _emptied(self) -> bool:
+        """Most of those that leave something leave a few files."""
+        try:
+            for name in os.listdir(self._scratch):
+                os.unlink(f"{self._scratch}/{name}")
+        except OSError:
+            return False
+        return self.is_new()
 
     def remove(self) -> None:
         """With all that is in it; what cannot be removed is at least put out of the way."""
