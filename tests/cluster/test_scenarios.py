@@ -132,6 +132,18 @@ def test_projects_that_are_installed_in_place(slurm, store):
     assert is_shipped(slurm, files)
 
 
+def test_a_script_that_names_its_dependencies(slurm, store):
+    """uv makes the environment where the leader runs, out of wheels, since nobody here has an index."""
+    slurm.copy_in(PROJECTS / "09-pep723", f"{HOME}/pep723")
+    python = slurm.venv(["uv", "tabulate>=0.9"], name="uv")
+    wheels = slurm.leader(["sh", "-c", "ls -d /opt/wheels*"]).stdout.split()
+    words = command(store, "-m", "moil", "run", "script.py", python=python)
+    done = slurm.leader(words, cwd=f"{HOME}/pep723", env={"UV_OFFLINE": "1", "UV_FIND_LINKS": ",".join(wheels)}, timeout=120)
+    said, files = without_place(answer(done))
+    assert said["table"][2].split() == ["oak", "300"]
+    assert is_shipped(slurm, files) and "making an environment with tabulate>=0.9" in done.stderr
+
+
 # -- the clean room ----------------------------------------------------------------------------------------------------
 
 

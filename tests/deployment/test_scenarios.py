@@ -323,7 +323,7 @@ def test_a_script_that_names_its_dependencies(leader, uv, tmp_path):
     said, files = without_place(json.loads(first.stdout))
     assert said == {"alpha": "two", "version": "2"}
     assert all_shipped(files, leader, project)
-    second = leader.run(["-m", "moil", "run", "script.py:main"], tmp_path / "two", project, env | {"UV_NO_INDEX": "1"})
+    second = leader.run(["-m", "moil", "run", "script.py:main"], tmp_path / "two", project, env | {"UV_OFFLINE": "1"})
     assert json.loads(second.stdout)["alpha"] == "two" and "making" not in second.stderr
 
 
