@@ -334,7 +334,8 @@ class ClusterBatchSystem:
             return ""
         with suppress(OSError):
             data = (self._site.logs / f"{scheduler_id}.log").read_bytes()[-LAST_WORDS:]
-            return " | ".join(line for line in data.decode(errors="replace").splitlines() if line.strip())
+            lines = (line.removeprefix("moil: ") for line in data.decode(errors="replace").splitlines())
+            return " | ".join(line for line in lines if line.strip())
         return ""
 
     # -- what the fleet says -------------------------------------------------------------------------------------
