@@ -169,7 +169,8 @@ def test_what_is_written_down_is_forgotten(stage):
 
 
 @pytest.mark.parametrize("outcome", [Outcome.out_of_memory, Outcome.timed_out, Outcome.node_failed, Outcome.preempted, Outcome.failed])
-def test_without_a_letter_the_schedulers_word_counts(stage, scheduler, outcome):
+def test_without_a_letter_the_schedulers_word_counts(stage, scheduler, tmp_path, outcome):
+    (tmp_path / "1_0.log").touch()
     stage.submit("1.1")
     stage.until(lambda: stage.submitted() == 1)
     scheduler.seen["1_0"] = Seen(standing=Standing.ended, outcome=outcome, reason="because", host="c1")
@@ -338,3 +339,11 @@ def test_what_the_scheduler_forgets_is_lost_and_not_waited_for(stage, scheduler)
     scheduler.seen.clear()
     found = stage.ended("1.1")
     assert (found.outcome, found.failure.error) == (Outcome.lost, "the scheduler knows nothing of it")
+
+
+def test_workers_that_cannot_even_write_their_logs_end_the_run(stage, scheduler):
+    stage.submit("1.1")
+    stage.until(lambda: stage.submitted() == 1)
+    scheduler.seen["1_0"] = Seen(standing=Standing.ended, outcome=Outcome.failed, reason="JobLaunchFailure", host="c1")
+    with pytest.raises(DeploymentError, match=r"on c1 JobLaunchFailure; .* is the job store to be seen there\?"):
+        stage.ended("1.1")

@@ -322,11 +322,19 @@ class ClusterBatchSystem:
         if seen.exit_status is not None and seen.exit_status in UNDEPLOYED:
             self._undeployed(member, words or seen.reason, seen.host)
             return
+        if seen.outcome is Outcome.failed and not (self._proven or member.cancelled or self._has_log(member.id)):
+            hint = "it could not even write its log: is the job store to be seen there? (moil doctor --batch-system … tells)"
+            self._undeployed(member, f"on {seen.host or 'a machine'} {seen.reason}; {hint}", seen.host)
+            return
         outcome = Outcome.cancelled if member.cancelled else seen.outcome
         why = seen.reason or f"the scheduler reports it {outcome.value}"
         if outcome is Outcome.completed:
             outcome, why = Outcome.lost, "the worker ended and left no outcome"
         self._end(member, outcome, Failure(error=f"{why}{f'; it said: {words}' if words else ''}", host=seen.host))
+
+    def _has_log(self, scheduler_id: SchedulerId) -> bool:
+        """Whether the scheduler could write where workers write; if that is not known, it could."""
+        return self._site.logs is None or (self._site.logs / f"{scheduler_id}.log").exists()
 
     def last_words(self, scheduler_id: SchedulerId) -> str:
         """What the scheduler's own log of a worker ends with, on one line."""
