@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from moil.core import snapshot
 from moil.core.commands import Cancel, Command, Fail, Finish, StopService, Submit
-from moil.core.events import CancelRequested, DeadlineReached, Event
+from moil.core.events import CancelRequested, DeadlineReached, Event, JobCommitted
 from moil.core.record import record
 from moil.core.records import Data
 from moil.core.summary import Summary
@@ -27,10 +27,12 @@ from moil.runtime import codec, journal
 from moil.runtime.dispatch import Dispatcher
 
 WRITING = 20
-"""An event that nothing waits for may stay unwritten for so many times what the last write took: so writing takes a
-twentieth of the time at most, on a quick disk and on a slow one."""
+"""Returns that nothing waits for may stay unwritten until the work that would be lost with them is so many times what the
+last write took: so writing takes a twentieth of the time at most, on a quick disk and on a slow one."""
+LEAST_WORK = 0.015
+"""And for so many seconds of work in any case: a flood of tiny jobs shares its writes, a longer job has its own."""
 LONGEST_DELAY = 0.05
-"""But no longer than this, in seconds."""
+"""But no event for longer than this, in seconds."""
 MOST_EVENTS = 500
 """How many such events may."""
 COMPACT_AT = 16 * 1024 * 1024
@@ -63,7 +65,7 @@ class Leader:
         self._dispatcher = Dispatcher(self.workflow, world.batch, self.read)
         self._unwritten: list[bytes] = []
         self._unwritten_since = 0.0
-        self._delay = 0.0
+        self._work, self._worth = 0.0, LEAST_WORK
         self._bytes = 0
         self._compact_at = 0
         self._next_look = 0.0
@@ -106,7 +108,7 @@ class Leader:
     def _until(self) -> float | None:
         moments = [self.workflow.next_deadline, self._next_look]
         if self._unwritten:
-            moments.append(self._unwritten_since + self._delay)
+            moments.append(self._unwritten_since + LONGEST_DELAY)
         if self._world.batch.poll_interval is not None:
             moments.append(self._next_poll)
         return min(moment for moment in moments if moment is not None)
@@ -125,7 +127,7 @@ class Leader:
 
     def _keep_house(self) -> None:
         at = self._world.clock.now()
-        if self._unwritten and (len(self._unwritten) >= MOST_EVENTS or at >= self._unwritten_since + self._delay):
+        if self._unwritten and (self._enough() or at >= self._unwritten_since + LONGEST_DELAY):
             self._write()
         if at < self._next_look:
             return
@@ -140,6 +142,9 @@ class Leader:
         for one in self._observers:
             one.on_events((), self.workflow)
 
+    def _enough(self) -> bool:
+        return self._work >= self._worth or len(self._unwritten) >= MOST_EVENTS
+
     # -- the heart -----------------------------------------------------------------------------------------------
 
     def _take(self, events: Sequence[Event]) -> None:
@@ -152,6 +157,8 @@ class Leader:
             for event in events:
                 self._unwritten_since = self._unwritten_since if self._unwritten else event.at
                 self._unwritten.append(journal.encode(event))
+                if type(event) is JobCommitted:
+                    self._work += event.usage.wall
                 self.summary.apply(event, self.workflow)
                 commands.extend(self.workflow.apply(event))
             if events:
@@ -168,8 +175,8 @@ class Leader:
             self._bytes += sum(map(len, self._unwritten))
             begun = self._world.clock.now()
             self._journal.append(self._unwritten)
-            self._delay = min(LONGEST_DELAY, WRITING * (self._world.clock.now() - begun))
-            self._unwritten = []
+            self._worth = max(LEAST_WORK, WRITING * (self._world.clock.now() - begun))
+            self._unwritten, self._work = [], 0.0
 
     def _carry_out(self, commands: Sequence[Command]) -> Sequence[Event]:
         """Do it; what the batch system says to new submissions are events again."""
