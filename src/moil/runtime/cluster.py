@@ -134,7 +134,7 @@ class ClusterBatchSystem:
             if member is None:
                 continue
             member.cancelled = True
-            if token in withdrawn:
+            if token in withdrawn and not member.id:
                 self._end(member, Outcome.cancelled, Failure(error="cancelled before it was submitted"))
         self._fleet.cancel([token for token in ids if token in self._out and self._fleet.has(token)])
         known = [one.id for token in ids if (one := self._out.get(token)) is not None and one.id]
