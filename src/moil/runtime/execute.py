@@ -52,12 +52,14 @@ class Execution:
 
     def run(self) -> OutcomeRecord:
         """Call the job; never raises."""
+        before, ambient.recorder = ambient.recorder, self._recorder
         try:
-            with ambient.recording(self._recorder):
-                callee, args, kwargs = self._load()
-                return self._completed(callee.fn(*args, **kwargs))
+            callee, args, kwargs = self._load()
+            return self._completed(callee.fn(*args, **kwargs))
         except BaseException as error:  # noqa: BLE001 - the user's code may raise anything
             return self._failed(error)
+        finally:
+            ambient.recorder = before
 
     def start(self) -> OutcomeRecord:
         """Bring a service up: the record holds what it yielded; never raises."""

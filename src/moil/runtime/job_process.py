@@ -122,7 +122,7 @@ class JobProcess:
             task = decode_task(order.record)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is told and the process ends
             return _told(unloadable(order.token, error))
-        execution = Execution(task, self._place())
+        execution = Execution(task, place_of(self._house, order.home))
         return _told(self._serve(execution) if task.service else execution.run())
 
     def _serve(self, execution: Execution) -> OutcomeRecord:
@@ -134,16 +134,6 @@ class JobProcess:
         os.read(self._stop, 1)
         return execution.stop()
 
-    def _place(self) -> Place:
-        home = self._order.home
-        return Place(
-            store=self._house.store,
-            cache=self._house.cache,
-            scratch=home.scratch,
-            files=home.files,
-            deferred=home.deferred,
-        )
-
     def report(self, kind: bytes, record: OutcomeRecord) -> float:
         """Tell the leader; the seconds of CPU that this process has used so far."""
         cpu, peak = used()
@@ -152,6 +142,15 @@ class JobProcess:
         told = messages.Message(kind, token, body, wall, cpu - self._cpu_before, peak)
         self._channel.sendall(told.packet(f"{self._house.work}/{token}.outcome"))
         return cpu
+
+
+def place_of(house: House, home: SlotDirectory) -> Place:
+    """The same for all attempts of a slot: made once, before any of them is forked."""
+    if home.place is None:
+        home.place = Place(
+            store=house.store, cache=house.cache, scratch=home.scratch, files=home.files, deferred=home.deferred
+        )
+    return home.place
 
 
 def _told(record: OutcomeRecord) -> OutcomeRecord:

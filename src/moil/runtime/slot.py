@@ -14,7 +14,7 @@ from moil.core.records import Outcome
 from moil.ports.job_store import JobStore
 from moil.runtime import deferred, messages, processes
 from moil.runtime.attempt_log import AttemptLog
-from moil.runtime.job_process import enter
+from moil.runtime.job_process import enter, place_of
 from moil.runtime.messages import Message
 from moil.runtime.slot_directory import SlotDirectory
 
@@ -63,6 +63,7 @@ class Slot:
         self.home = SlotDirectory(home)
         self.home.make()
         enter(self.home.scratch)
+        place_of(house, self.home)
         self.baseline = processes.own_memory()
         self.log = AttemptLog(Path(f"{home}.log"), house.store, house.log_limit)
 

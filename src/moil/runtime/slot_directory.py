@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from moil.authoring import plain
+from moil.runtime.execute import Place
 
 _MODE = 0o700
 
@@ -28,6 +29,8 @@ class SlotDirectory:
         self.scratch = path / "scratch"
         self.files = path / "files"
         self.deferred = path / "deferred"
+        #: What its attempts are told of it, once that has been made.
+        self.place: Place | None = None
         self._names = [self.scratch.name]
         self._place, self._scratch = str(path), str(self.scratch)
 
