@@ -33,6 +33,7 @@ from moil.cli.parsing import Parser, verb_parser
 from moil.deployment import inline
 from moil.errors import MoilError, UsageError
 from moil.runtime import entry
+from moil.runtime.interpreter import interpreter_flags
 from moil.settings import nearest
 
 
@@ -63,7 +64,7 @@ def _with_its_environment(script: str, words: Sequence[str]) -> None:
     """Go on in the environment that the script asks for, if it asks for one."""
     python = inline.python_for(inline.needs(script), lambda text: print(f"moil: {text}", file=sys.stderr, flush=True))
     if python:
-        os.execv(python, [python, "-m", "moil", "run", *words])  # noqa: S606 - the same program, without a shell
+        os.execv(python, [python, *interpreter_flags(), "-m", "moil", "run", *words])  # noqa: S606
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
