@@ -233,7 +233,6 @@ def test_a_forged_claim_is_a_loss(stage):
     forged = Queues(stage.store, b"another key" * 3)
     assert forged.claim(SHAPE, stage.queues.free(SHAPE)[0], Claim(pilot="pilot-x-y.0", host="c1"))
     assert stage.ended("1.1").outcome is Outcome.lost
-    assert any("damaged or forged" in one for one in stage.said)
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from moil.core.requirements import Requirements
-from moil.errors import MoilError
+from moil.errors import DamagedError, MoilError, NoSuchKey
 from moil.ports.batch_system import Submission
 from moil.ports.clock import Clock
 from moil.ports.reactor import Reactor
@@ -261,7 +261,7 @@ class Clerk:
         queues = self._site.queues
         claimed = set(queues.claimed())
         return [
-            Found(shape, name, queues.read(shape, name), queues.claim_of(shape, name) if (shape, name) in claimed else None)
+            Found(shape, name, queues.read(shape, name), claim_of(queues, shape, name) if (shape, name) in claimed else None)
             for shape, name in queues.offered()
         ]
 
@@ -341,6 +341,16 @@ class Clerk:
         if self._silent_since is not None:
             self._site.say(f"the scheduler answers again, after {time.monotonic() - self._silent_since:.0f} s")
             self._silent_since = None
+
+
+def claim_of(queues: Queues, shape: str, name: str) -> Claim | None:
+    """Who has it; None: nobody after all. One that is damaged is nobody's, and its chunk is lost as if its pilot were."""
+    try:
+        return queues.claim_of(shape, name)
+    except NoSuchKey:
+        return None
+    except DamagedError:
+        return Claim(pilot="", host="")
 
 
 def _run_all(errands: deque[Callable[[], None]]) -> None:

@@ -17,10 +17,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from moil.core import wire
+from moil.core.record import record
 from moil.core.records import Outcome
 from moil.deployment import signing
 from moil.errors import DamagedError, KeyExists, NoSuchKey
@@ -30,7 +31,7 @@ CHUNK = 64
 """Orders to one object: few enough that a member does not read much of others', many enough to be few objects."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Order:
     """One attempt for a worker: its limits, and the task record."""
 
@@ -41,7 +42,7 @@ class Order:
     service: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Letter:
     """What a worker says of an attempt. `record` is the outcome record, if the job's process got so far."""
 
@@ -62,7 +63,7 @@ class Letter:
     usage: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Sack:
     """Letters that were posted together, and the pilot who did that. `left`: they are its last, and all is accounted for."""
 

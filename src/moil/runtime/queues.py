@@ -14,10 +14,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from moil.core import wire
+from moil.core.record import record
 from moil.deployment import signing
 from moil.errors import DamagedError, KeyExists
 from moil.ports.job_store import JobStore
@@ -29,7 +30,7 @@ LARGEST = 64
 """The most orders in a chunk."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Chunk:
     """Orders that are taken together."""
 
@@ -40,7 +41,7 @@ class Chunk:
     limit: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Claim:
     """Who has a chunk. `turn` counts the chunks that this pilot has taken."""
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from moil.core.records import Outcome
 from moil.errors import DamagedError, NoSuchKey, StoreError
-from moil.runtime.clerk import CLOSING, News, Site, defect
+from moil.runtime.clerk import CLOSING, News, Site, claim_of, defect
 from moil.runtime.mailbox import SACK, Letter
 from moil.runtime.queues import Claim
 
@@ -130,12 +130,8 @@ class Reader:
     def _new_claims(self) -> list[tuple[str, str, Claim]]:
         present, found = set(self._site.queues.claimed()), []
         for shape, name in sorted(present - self._claims):
-            with suppress(NoSuchKey):
-                try:
-                    claim = self._site.queues.claim_of(shape, name)
-                except DamagedError as error:
-                    self._site.say(str(error))
-                    claim = Claim(pilot="", host="")
+            claim = claim_of(self._site.queues, shape, name)
+            if claim is not None:
                 found.append((shape, name, claim))
         self._claims = present
         return found
