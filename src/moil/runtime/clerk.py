@@ -144,8 +144,11 @@ class Clerk:
 
     def cancel(self, ids: Iterable[SchedulerId]) -> None:
         """End these."""
+        wanted = set(ids)
+        if not wanted:
+            return
         with self._changed:
-            self._cancels.update(ids)
+            self._cancels.update(wanted)
             self._ask_at = min(self._ask_at, time.monotonic() + HASTE)
             self._changed.notify()
 
