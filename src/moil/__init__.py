@@ -20,7 +20,7 @@ _ENTRY_POINTS = frozenset({"add_options", "main", "run"})
 
 
 def __getattr__(name: str) -> Any:
-    """`run`, `main` and `add_options` bring the whole engine in, so they come when they are asked for, and not to a worker."""
+    """`run`, `main` and `add_options` bring the whole engine in: they come when they are asked for, and not to a worker."""
     if name in _ENTRY_POINTS:
         if ambient.loading or ambient.recorder is not None:
             from moil.authoring import guard

@@ -17,7 +17,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from moil.adapters.slurm_settings import Extra, SlurmSettings
-from moil.core.requirements import MIB, Accelerator, Requirements
+from moil.core.requirements import MIB, Accelerator
 from moil.ports.scheduler import Array, SchedulerId
 
 WORKER_MEMORY = 64 * MIB

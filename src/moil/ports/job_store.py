@@ -89,7 +89,7 @@ class DurableStore(JobStore, Protocol):
 
     @property
     def directory(self) -> Path | None:
-        """A directory that is removed with the store and that all machines see, for what others write; None: there is none."""
+        """A directory that goes with the store and that all machines see, for what others write; None: there is none."""
         ...
 
     def open_journal(self, first: Sequence[bytes] = (), *, compact: bool = False) -> Journal:

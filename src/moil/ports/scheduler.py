@@ -84,7 +84,7 @@ class Scheduler(Protocol):
 
     @property
     def ceiling(self) -> Ceiling:
-        """The most that one job can be given; asked for once, before anything is submitted. Raises SchedulerDown, Refused."""
+        """The most that one job can be given; asked once, before anything is submitted. Raises SchedulerDown, Refused."""
         ...
 
     @property
@@ -111,7 +111,7 @@ class Scheduler(Protocol):
         ...
 
     def query(self, ids: Collection[SchedulerId]) -> Mapping[SchedulerId, Seen]:
-        """Where they stand, in a call or two however many they are; what it does not know is left out. Raises SchedulerDown."""
+        """Where they stand, in a call or two however many; what it does not know is left out. Raises SchedulerDown."""
         ...
 
     def find(self, prefix: str) -> Mapping[str, Sequence[SchedulerId]]:
