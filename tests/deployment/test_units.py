@@ -297,3 +297,15 @@ def test_nothing_is_believed_without_the_key(store):
         with pytest.raises(DamagedError, match="damaged or forged"):
             signing.verify(key, what, forged)
     assert object_path(store.path, signing.KEY).stat().st_mode & 0o077 == 0
+
+
+def test_what_nobody_asks_for_is_taken_off_the_shelf(home, store, tmp_path, monkeypatch):
+    freeze(home, store, tmp_path)
+    (shelf,) = (tmp_path / "runs").glob(".moil-shelf-*")
+    assert list(shelf.iterdir())
+    for one in shelf.iterdir():
+        os.utime(one, (0, 0))
+    (home / "pkg/core.py").write_text("new\n")
+    new = {path.name for path in shelf.iterdir()}
+    freeze(home, store, tmp_path)
+    assert not new & {path.name for path in shelf.iterdir()}

@@ -54,6 +54,7 @@ class DirectoryShelf:
             for key in keys if self._is_ours() else ():
                 with suppress(FileExistsError):
                     os.link(self._path_of(key), self._shelved(key))
+        self.tidy()
 
     def tidy(self) -> None:
         """Take down what is old, or too much."""
