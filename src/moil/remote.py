@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from moil.deployment import launcher, pins, rehearsal, signing
+from moil.deployment.cache import evict_copies
 from moil.errors import MoilError, StoreError
 from moil.plugins import open_store
 from moil.ports.job_store import JobStore
@@ -95,6 +96,7 @@ def _settled(config: dict[str, Any], store: JobStore, pin: pins.Pin, program: en
             host=socket.gethostname(),
         )
     finally:
+        evict_copies(copies)
         presence.unlink(missing_ok=True)
         for place in (work, own):
             with contextlib.suppress(OSError):

@@ -309,3 +309,12 @@ def test_what_nobody_asks_for_is_taken_off_the_shelf(home, store, tmp_path, monk
     new = {path.name for path in shelf.iterdir()}
     freeze(home, store, tmp_path)
     assert not new & {path.name for path in shelf.iterdir()}
+
+
+def test_copies_of_files_are_evicted_the_oldest_first(tmp_path):
+    for name in ("first", "second", "third"):
+        (tmp_path / name).write_bytes(b"x" * 100)
+    os.link(tmp_path / "first", tmp_path.parent / f"{tmp_path.name}-in-use")
+    caches.evict_copies(tmp_path, limit=250)
+    assert {path.name for path in tmp_path.iterdir()} == {"first", "third"}
+    assert (tmp_path.parent / f"{tmp_path.name}-in-use").exists()

@@ -266,6 +266,22 @@ class Cache:
             raise
 
 
+def evict_copies(folder: Path, limit: int | None = None) -> None:
+    """Remove copies of runs' files (see `moil.runtime.files`), the least recently linked first, down to the limit.
+
+    Whoever has one of them linked keeps it, and whoever is about to fetches it again.
+    """
+    with contextlib.suppress(OSError):
+        most = min(LARGEST, int(shutil.disk_usage(folder).total * SHARE)) if limit is None else limit
+        found = [(entry.stat(follow_symlinks=False), entry.path) for entry in os.scandir(folder)]
+        total = sum(one.st_size for one, _ in found)
+        for one, path in sorted(found, key=lambda pair: pair[0].st_ctime_ns):
+            if total <= most:
+                return
+            os.unlink(path)
+            total -= one.st_size
+
+
 def _cause(error: Exception) -> OSError:
     """What the operating system said; a job store that writes a local file wraps it."""
     found = error if isinstance(error, OSError) else error.__cause__

@@ -24,6 +24,8 @@ from moil.ports.job_store import JobStore
 
 LISTING = 1
 _CHUNK = 1 << 16
+MOST_EVICTIONS = 3
+"""How often a copy is fetched again that others have evicted before it was linked."""
 
 
 class FileAccess:
@@ -93,12 +95,11 @@ class FileAccess:
         if digest.endswith(File.DIRECTORY):
             self._place_tree(digest, target)
             return
-        cached = self._cached(digest)
-        try:
-            os.link(cached, target)
-        except OSError:
-            plain.shell().copyfile(cached, target)
-            plain.shell().copymode(cached, target)
+        for _ in range(MOST_EVICTIONS):
+            with contextlib.suppress(FileNotFoundError):  # it was evicted a moment ago
+                _copy(self._cached(digest), target)
+                return
+        _copy(self._cached(digest), target)
 
     def _place_tree(self, digest: str, target: Path) -> None:
         data = self._store.get(f"files/{digest}")
@@ -126,6 +127,17 @@ class FileAccess:
             with contextlib.suppress(FileNotFoundError):
                 staged.replace(cached)
         return cached
+
+
+def _copy(cached: Path, target: Path) -> None:
+    """A hard link where that is possible; making one also says that the cached file was used."""
+    try:
+        os.link(cached, target)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        plain.shell().copyfile(cached, target)
+        plain.shell().copymode(cached, target)
 
 
 def file_digest(path: Path) -> tuple[str, int]:
