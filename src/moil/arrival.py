@@ -35,7 +35,7 @@ def main(config: dict[str, Any]) -> NoReturn:
         _end(launcher.NO_STORE, str(error))
     try:
         pin = pins.read(store, key, config["pin"])
-        cache = Cache(Path(launcher.cache_home(config)))
+        cache = Cache(Path(launcher.cache_home(config)), force=bool(config.get("force_worker_cache")))
         prepared = prepare.prepare(pin, store, cache, _ENGINE)
     except (MoilError, OSError, launcher.Trouble) as error:
         _tell_undeployed(config, store, key, str(error))

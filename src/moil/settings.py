@@ -496,5 +496,6 @@ class EngineSettings:
     worker_cache: Path | None = setting(
         None, help="where workers keep what they have fetched; on a disk of theirs, never on a network", metavar="DIR"
     )
+    force_worker_cache: bool = setting(False, help="use it even on a network file system")
     frozen: bool = setting(False, help="with --restart: keep the code that the run was started with")
     clean_room: bool = setting(True, help="check the code in a clean room before anything is queued")

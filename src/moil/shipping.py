@@ -236,6 +236,7 @@ class Shipping:
                 "python": list(sys.version_info[:2]),
                 "worker_python": self._settings.worker_python if self._settings.deploy == "auto" else None,
                 "worker_cache": str(self._settings.worker_cache or ""),
+                "force_worker_cache": self._settings.force_worker_cache,
                 "way": "" if self._settings.deploy != "auto" or "rehearsal" in words else self._way(shipped),
                 **words,
             }

@@ -11,13 +11,9 @@ import stat
 import tempfile
 from pathlib import Path
 
+from moil.deployment.file_systems import NETWORK, file_system
 from moil.errors import UsageError
 
-NETWORK = {
-    *("nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "ceph", "glusterfs", "fuse.glusterfs"),
-    *("fuse.sshfs", "afs", "9p", "pvfs2", "orangefs", "panfs"),
-}
-"""Types of file systems that other machines can change under us."""
 
 
 def prepare(base: Path | None, run_id: str, *, force: bool) -> Path:
@@ -58,19 +54,3 @@ def remove(work: Path) -> None:
 def leftovers(work: Path) -> list[Path]:
     """Directories of attempts that nobody cleaned up."""
     return [one for one in work.iterdir() if one.is_dir() and one.name.partition(".")[0].isdigit()]
-
-
-def file_system(path: Path) -> str:
-    """The type of the file system that holds `path`, as ``/proc/mounts`` names it; "" where there is no such file."""
-    best, kind = "", ""
-    real = os.path.realpath(path)
-    try:
-        lines = Path("/proc/mounts").read_text().splitlines()
-    except OSError:
-        return ""
-    for line in lines:
-        _, mount, found, *_ = line.split(" ")
-        mount = mount.encode().decode("unicode_escape")
-        if (real + "/").startswith(mount.rstrip("/") + "/") and len(mount) >= len(best):
-            best, kind = mount, found
-    return kind

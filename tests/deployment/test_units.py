@@ -318,3 +318,10 @@ def test_copies_of_files_are_evicted_the_oldest_first(tmp_path):
     caches.evict_copies(tmp_path, limit=250)
     assert {path.name for path in tmp_path.iterdir()} == {"first", "third"}
     assert (tmp_path.parent / f"{tmp_path.name}-in-use").exists()
+
+
+def test_a_cache_on_a_network_is_refused_unless_forced(tmp_path, monkeypatch):
+    monkeypatch.setattr(caches, "file_system", lambda _: "nfs4")
+    with pytest.raises(DeploymentError, match=r"network file system \(nfs4\).*--worker-cache, or use --force-worker-cache"):
+        Cache(tmp_path / "cache")
+    Cache(tmp_path / "cache", force=True)

@@ -30,6 +30,7 @@ from moil.adapters.machine import count_cores
 from moil.cli.parsing import add_json, print_json, verb_parser
 from moil.core.requirements import GIB, MIB, Requirements, format_size
 from moil.deployment import boot, probe
+from moil.deployment.file_systems import NETWORK
 from moil.errors import MoilError, UsageError
 from moil.options import add_engine_options, flags_from
 from moil.ports.scheduler import Array, Scheduler, Seen, Standing
@@ -240,7 +241,7 @@ def _of_facts(facts: dict[str, Any], token: str, config: dict[str, Any]) -> Iter
         cure=f"install Python {version} on the workers, or name one with --worker-python",
     )
     kind, free = facts["cache_kind"], facts["cache_free"]
-    network = kind in workdir.NETWORK
+    network = kind in NETWORK
     yield Check(
         name="the cache is on a disk of the worker's",
         ok=not network and not facts["cache_error"],

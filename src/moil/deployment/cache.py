@@ -36,6 +36,7 @@ from pathlib import Path
 
 from moil.deployment import pack
 from moil.deployment.extract import extract, is_intact, remove_tree
+from moil.deployment.file_systems import NETWORK, file_system
 from moil.deployment.listing import Listing, decode
 from moil.deployment.manifest import Unit
 from moil.errors import DeploymentError, FileError, MoilError
@@ -69,10 +70,12 @@ class Lease:
 class Cache:
     """The cache of this machine. Raises DeploymentError if the directory cannot be trusted or written."""
 
-    def __init__(self, home: Path, *, limit: int | None = None) -> None:
+    def __init__(self, home: Path, *, limit: int | None = None, force: bool = False) -> None:
         self.home = home
         try:
             make_private(home)
+            if not force:
+                _check_local(home)
             for part in ("units", "marks", "locks", "views", "failures", "tmp"):
                 (home / part).mkdir(exist_ok=True)
             space = shutil.disk_usage(home)
@@ -280,6 +283,15 @@ def evict_copies(folder: Path, limit: int | None = None) -> None:
                 return
             os.unlink(path)
             total -= one.st_size
+
+
+def _check_local(home: Path) -> None:
+    kind = file_system(home)
+    if kind in NETWORK:
+        raise DeploymentError(
+            f"the worker's cache {home} is on a network file system ({kind}), where locks lie and every start is slow; "
+            "choose a local directory with --worker-cache, or use --force-worker-cache"
+        )
 
 
 def _cause(error: Exception) -> OSError:
