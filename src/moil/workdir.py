@@ -15,7 +15,6 @@ from moil.deployment.file_systems import NETWORK, file_system
 from moil.errors import UsageError
 
 
-
 def prepare(base: Path | None, run_id: str, *, force: bool) -> Path:
     """Make (or find again) the run's directory below `base`. Raises UsageError naming the cure."""
     root = (base or Path(tempfile.gettempdir())).absolute()
