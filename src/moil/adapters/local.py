@@ -273,6 +273,9 @@ class LocalBatchSystem:
         kind, token = told.kind, told.token
         if self._where.get(token) is not slot:
             return
+        while slot.outstanding[0].token != token:
+            before = slot.outstanding[0].token
+            self._over(slot, Message(messages.ENDED, before), Usage())
         if kind == messages.STARTED:
             self._reports.append(Report(id=token, phase=Phase.started, host=self._host))
             slot.note(1.0)
@@ -280,8 +283,7 @@ class LocalBatchSystem:
             return
         used = Usage(wall=told.wall, cpu=told.cpu, memory=told.memory)
         if kind == messages.ENDED:
-            self._free(slot, token)
-            self._ended(token, *self._verdict(slot, told), used)
+            self._over(slot, told, used)
             return
         slot.note(told.wall)
         if kind == messages.DONE:
@@ -292,6 +294,11 @@ class LocalBatchSystem:
         phase = Phase.up if kind == messages.UP else Phase.returned
         slot.returned = token if phase is Phase.returned else ""
         self._reports.append(Report(id=token, phase=phase, record=told.body, usage=used, host=self._host))
+
+    def _over(self, slot: Slot, told: Message, used: Usage) -> None:
+        outcome, failure = self._verdict(slot, told)
+        self._free(slot, told.token)
+        self._ended(told.token, outcome, failure, used)
 
     def _verdict(self, slot: Slot, told: Message) -> tuple[Outcome, Failure | None]:
         """How the supervisor says that the attempt ended; that it did not say why is no failure if its outcome came."""

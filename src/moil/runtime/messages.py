@@ -8,6 +8,10 @@ A slot has two sockets, both of packets, so that a message arrives whole however
     channel  leader -> slot    KILL, STOP; TASK: a service, which has the slot for itself
              slot -> leader    STARTED (of those that are not over at once), UP, RETURNED, ENDED; DONE is both of these
 
+A slot does its attempts in the order in which they were sent, one after another: whatever it says of one says that those
+before it are over, too, as if ENDED had been said of each. A terse supervisor leaves it at that, which saves the leader
+being woken.
+
 A message is a fixed head, the attempt's token and a body. A body that is too long for a packet lies in a file, which the
 reader removes. Both ends are of one version of Moil: nothing here is stored.
 """

@@ -88,8 +88,11 @@ class Slot:
             raise Gone
         return packet
 
-    def over(self, token: str, ended: Ended, verdict: tuple[Outcome, str] | None) -> None:
-        """The attempt's process is gone: clean up after it, and say so. Raises Gone."""
+    def over(self, token: str, ended: Ended, verdict: tuple[Outcome, str] | None, *, goes_on: bool = False) -> None:
+        """The attempt's process is gone: clean up after it, and say so. Raises Gone.
+
+        If the slot goes on with another attempt then what is said of that says that this one is over.
+        """
         outcome, why = verdict or (Outcome.failed, cause(ended.code))
         self.log.begin(token)
         if verdict or ended.code:
@@ -98,6 +101,8 @@ class Slot:
         told = b""
         if verdict or ended.code:
             told = messages.ended(outcome, why, by_supervisor=verdict is not None)
+        elif goes_on:
+            return
         self.tell(Message(messages.ENDED, token, told, ended.wall, ended.cpu, ended.memory))
 
     def clean_up(self) -> None:

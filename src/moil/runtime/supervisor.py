@@ -38,8 +38,10 @@ LOG_EVERY = 1.0
 class Supervisor:
     """One place in which attempts run, one after another."""
 
-    def __init__(self, sockets: Sockets, house: House, home: Path) -> None:
+    def __init__(self, sockets: Sockets, house: House, home: Path, *, terse: bool = False) -> None:
+        """`terse`: whoever listens knows that what is said of one attempt says that those before it are over."""
         self._slot = Slot(sockets, house, home)
+        self._terse = terse
         self._source = Warm(self._slot) if house.isolation == "worker" else _Queue(self._slot)
         self._oom_kills = processes.kernel_oom_kills()
 
@@ -49,15 +51,16 @@ class Supervisor:
         _empty_input()
         prepare_signals()
         try:
+            packet: bytes | None = None
             while True:
-                order = Order.read(self._source.next(), self._slot.home)
-                self._run(order)
+                packet = self._run(Order.read(packet or self._source.next(), self._slot.home))
         except (Gone, BrokenPipeError, ConnectionResetError):
             processes.kill_children()
             self._slot.clean_up()
             self._slot.home.remove()
 
-    def _run(self, order: Order) -> None:
+    def _run(self, order: Order) -> bytes | None:
+        """Run an attempt; the packet of the next one, if there is one already."""
         self._slot.log.begin(order.token)
         attempt = _Attempt(self._slot, order)
         try:
@@ -70,7 +73,9 @@ class Supervisor:
         verdict = attempt.verdict
         if verdict is None and ended.code == -signal.SIGKILL and self._kernel_has_killed():
             verdict = (Outcome.out_of_memory, "the machine ran out of memory, and its kernel killed the job")
-        self._slot.over(order.token, ended, verdict)
+        following = self._source.following() if self._terse else None
+        self._slot.over(order.token, ended, verdict, goes_on=following is not None)
+        return following
 
     def _kernel_has_killed(self) -> bool:
         before, self._oom_kills = self._oom_kills, processes.kernel_oom_kills()
@@ -97,6 +102,12 @@ class _Queue:
                 packet = slot.packet(slot.channel)
                 if packet.startswith(messages.TASK):
                     return packet
+
+    def following(self) -> bytes | None:
+        """The packet of the next attempt, if it is there."""
+        with contextlib.suppress(BlockingIOError, Gone):
+            return self._slot.packet(self._slot.queue)
+        return None
 
 
 class _Attempt:

@@ -119,6 +119,10 @@ class Warm:
                     return packet
                 self._obey(messages.read(packet))
 
+    def following(self) -> bytes | None:
+        """Services come one at a time."""
+        return None
+
     # -- the process ---------------------------------------------------------------------------------------------
 
     def _start(self) -> None:

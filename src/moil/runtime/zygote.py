@@ -138,7 +138,7 @@ class Zygote:
             self._channel.close()
             code = 1
             try:
-                Supervisor(sockets, house, home).serve()
+                Supervisor(sockets, house, home, terse=True).serve()
                 code = 0
             except Exception as error:  # noqa: BLE001 - whatever it is, it is told and the process ends
                 os.write(2, f"moil: a supervisor failed: {type(error).__name__}: {error}\n".encode())
