@@ -90,8 +90,17 @@ class Hand:
 
     @property
     def first(self) -> Order | None:
-        """The one that runs."""
+        """The one that runs, or has just ended."""
         return self._sent[0] if self._sent else None
+
+    @property
+    def last(self) -> str:
+        """The token of the last one that the supervisor has been sent."""
+        return self._sent[-1].token if self._sent else ""
+
+    def runs(self, token: str) -> bool:
+        """Whether the supervisor has been sent it."""
+        return any(one.token == token for one in self._sent)
 
     def take(self, orders: list[Order]) -> None:
         """Have these too."""
@@ -162,7 +171,7 @@ class Pilot:
         self._hand = Hand(self._berth)
         self._letters = Letters(mailbox, name)
         self._time = Time(os.environ)
-        self._record: bytes | None = None
+        self._returned: messages.Message | None = None
         self._turn = self._did = 0
         self._pace, self._walltime = 1.0, 0.0
         self._interval, self._look_at = QUICK, 0.0
@@ -255,39 +264,48 @@ class Pilot:
                 self._hand.since = time.monotonic()
                 continue
             told = messages.read(packet)
-            if told.kind == messages.RETURNED:
-                self._record = told.body
-            elif told.kind in (messages.ENDED, messages.DONE):
+            self._end_those_before(told.token)
+            if told.kind in (messages.RETURNED, messages.DONE):
+                self._returned = told
+            if told.kind in (messages.ENDED, messages.DONE):
                 self._ended(told)
+        self._hand.send()
+
+    def _end_those_before(self, token: str) -> None:
+        """What is said of one says that those before it are over (see `moil.runtime.messages`)."""
+        while (first := self._hand.first) is not None and first.token != token and self._hand.runs(token):
+            used = self._returned or messages.Message(messages.ENDED, first.token)
+            self._ended(messages.Message(messages.ENDED, first.token, b"", used.wall, used.cpu, used.memory))
 
     def _ended(self, told: messages.Message) -> None:
+        record = self._returned.body if self._returned is not None else None
         if told.kind == messages.DONE:
-            self._record, told.body = told.body, b""
-        self._letters.add(letter_of(told, self._record, host=self._house.host, told_to_end=self._told_to_end))
-        self._record = None
+            told.body = b""
+        self._letters.add(letter_of(told, record, host=self._house.host, told_to_end=self._told_to_end))
+        self._returned = None
         self._did += 1
         self._pace += SMOOTHING * (told.wall - self._pace)
         self._hand.finish(told.token)
-        self._hand.send()
 
     def _supervisor_is_gone(self) -> None:
         """What it had begun has come to nothing."""
         self._hand.recall()
         self._berth.clean_up()
+        self._end_those_before(self._hand.last)
         first = self._hand.first
         if first is not None:
             self._letters.add(
                 Letter(
                     token=first.token,
                     host=self._house.host,
-                    record=self._record,
+                    record=self._returned.body if self._returned is not None else None,
                     outcome=Outcome.lost,
                     error=ORPHANED,
                     terminated=self._told_to_end,
                 )
             )
             self._hand.finish(first.token)
-        self._record = None
+        self._returned = None
         self._berth.open()
 
     # -- obeying -------------------------------------------------------------------------------------------------
