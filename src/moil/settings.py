@@ -13,8 +13,7 @@ has a `prefix` gets ``--slurm-partition``, ``MOIL_SLURM_PARTITION`` and ``partit
 given by flag or argument, ``MOIL_*`` variables, ``[tool.moil]`` of the nearest pyproject.toml, moil.toml in the user's
 configuration directory, the default. It returns with every value the place that it came from.
 
-Values are kept in the user's words: a size stays ``"4 GiB"``. This module is below the one that knows units, so it only
-knows their names, and whoever calls `resolve` hands in the `Units` that judge them.
+Values are kept in the user's words (a size stays ``"4 GiB"``), and whoever calls `resolve` hands in the `Units` to judge them.
 """
 
 from __future__ import annotations
