@@ -21,9 +21,10 @@ from moil.adapters import directory, journal_file
 from moil.adapters.slurm_settings import SlurmSettings
 from moil.core.records import JobState, Outcome
 from moil.deployment import listing, manifest, pins, view
+from moil.engine_settings import EngineSettings
 from moil.runtime import files, journal, records, status
 from moil.session import RECORD_FORMAT
-from moil.settings import EngineSettings, Setting, settings_of
+from moil.settings import Setting, settings_of
 
 DOCS = Path(__file__).resolve().parent
 

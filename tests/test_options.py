@@ -15,7 +15,8 @@ from moil.core.policy import Policy
 from moil.core.requirements import Ceiling, format_size
 from moil.errors import RequirementError, UsageError
 from moil.options import UNITS, add_engine_options, arguments, flags_from, to_policy
-from moil.settings import EngineSettings, Given, Resolved, resolve, setting
+from moil.engine_settings import EngineSettings
+from moil.settings import Given, Resolved, resolve, setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from moil.errors import UsageError
 from moil.options import UNITS
-from moil.settings import EngineSettings, Given, Resolved, Setting, read, resolve, setting, settings_of
+from moil.engine_settings import EngineSettings
+from moil.settings import Given, Resolved, Setting, read, resolve, setting, settings_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from moil.errors import FileError, UsageError
 from moil.options import add_engine_options, flags_from
-from moil.settings import EngineSettings
+from moil.engine_settings import EngineSettings
 from moil.signature import command_line, render_result
 
 if TYPE_CHECKING:

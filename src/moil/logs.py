@@ -28,8 +28,8 @@ from moil.core.events import (
 from moil.core.records import JobId, JobState
 from moil.core.requirements import format_duration
 from moil.core.workflow import Workflow
+from moil.engine_settings import EngineSettings
 from moil.errors import UsageError
-from moil.settings import EngineSettings
 
 logger = logging.getLogger("moil")
 logger.addHandler(logging.NullHandler())

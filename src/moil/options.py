@@ -19,8 +19,9 @@ from typing import Any, TypeAlias, TypeVar
 
 from moil.core.policy import Policy
 from moil.core.requirements import Ceiling, Requirements, parse_accelerators, parse_cores, parse_duration, parse_size
+from moil.engine_settings import EngineSettings
 from moil.errors import UsageError
-from moil.settings import EngineSettings, Given, Setting, Units, nearest, read, settings_of
+from moil.settings import Given, Setting, Units, nearest, read, settings_of
 
 N = TypeVar("N", int, float)
 

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, cast
 from moil.errors import UsageError
 
 if TYPE_CHECKING:
+    from moil.engine_settings import EngineSettings
     from moil.ports.batch_system import BatchSystem
     from moil.ports.job_store import DurableStore
     from moil.ports.reactor import Reactor
     from moil.ports.scheduler import Scheduler
     from moil.runtime.interpreter import Interpreter
-    from moil.settings import EngineSettings
 
 STORES = "moil.job_stores"
 BATCH_SYSTEMS = "moil.batch_systems"
@@ -103,7 +103,7 @@ def is_scheduler(name: str) -> bool:
 
 def settings_classes(words: Sequence[str] = ()) -> tuple[type[Any], ...]:
     """The engine's settings and those of the adapters; of other distributions' if `words` name one of theirs."""
-    from moil.settings import EngineSettings
+    from moil.engine_settings import EngineSettings
 
     named = {word.partition("=")[2] or word for word in words}
     classes = [_factory(SETTINGS, name, "settings class") for name in _BUILT_IN[SETTINGS]]

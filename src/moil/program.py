@@ -24,8 +24,9 @@ from moil.runtime.interpreter import Interpreter, variables, worker_command
 if TYPE_CHECKING:
     import argparse
 
+    from moil.engine_settings import EngineSettings
     from moil.runtime.entry import Entry
-    from moil.settings import EngineSettings, Given, Resolved
+from moil.settings import Given, Resolved
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -103,8 +104,8 @@ def _run_command(
     ahead: Interpreter | None,
 ) -> int:
     from moil import logs
+    from moil.engine_settings import EngineSettings
     from moil.options import add_engine_options, flags_from
-    from moil.settings import EngineSettings
     from moil.signature import command_line
 
     try:
@@ -148,7 +149,7 @@ def settings_from(given: Mapping[str, Given]) -> Resolved:
 
 def start(callee: Callee, resolved: Resolved, *, ahead: Interpreter | None = None, **more: Any) -> Any:
     """Run it in a session of its own, which says how it goes on standard error. `more` are fields of a `Start`."""
-    from moil.settings import EngineSettings
+    from moil.engine_settings import EngineSettings
 
     settings = resolved[EngineSettings]
     ahead = _needed(settings, ahead)

@@ -12,8 +12,8 @@ from moil.core.events import AttemptEnded, Event, JobCommitted, ServiceDown
 from moil.core.records import JobState
 from moil.core.requirements import format_duration
 from moil.core.workflow import Workflow
+from moil.engine_settings import EngineSettings
 from moil.ports.observer import Observer
-from moil.settings import EngineSettings
 
 LINE_EVERY = 30.0
 FIRST_LINE = 5.0

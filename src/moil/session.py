@@ -33,6 +33,7 @@ from moil.core.events import RunStarted
 from moil.core.records import Call, Stored
 from moil.core.requirements import excess, parse_size
 from moil.core.workflow import Workflow
+from moil.engine_settings import EngineSettings
 from moil.errors import Interrupted, MoilError, NoSuchKey, RequirementError, UsageError, WorkflowFailed
 from moil.options import to_policy
 from moil.ports.batch_system import BatchSystem
@@ -43,7 +44,6 @@ from moil.runtime import codec, entry, files, interpreter, journal, report, stat
 from moil.runtime.divided import DividedBatchSystem
 from moil.runtime.leader import Leader, World
 from moil.runtime.reactor import SelectorReactor, SystemClock
-from moil.settings import EngineSettings
 from moil.version import __version__
 
 if TYPE_CHECKING:

@@ -28,6 +28,7 @@ from moil.deployment.listing import Listing, decode
 from moil.deployment.manifest import Deployment, Unit
 from moil.deployment.plan import Plan
 from moil.deployment.prepare import base_python
+from moil.engine_settings import EngineSettings
 from moil.errors import DamagedError, DeploymentError, NoSuchKey
 from moil.ports.batch_system import BatchSystem
 from moil.ports.clock import Clock
@@ -38,7 +39,6 @@ from moil.runtime.clerk import Site
 from moil.runtime.cluster import ClusterBatchSystem
 from moil.runtime.mailbox import Mailbox
 from moil.runtime.queues import Queues
-from moil.settings import EngineSettings
 
 WINDOW = 2000
 MOST_NAMED = 5

@@ -35,8 +35,9 @@ from moil.core.requirements import format_size
 from moil.deployment import native
 from moil.deployment.discover import Request, discover, why
 from moil.deployment.plan import LeftOut, Plan, PlannedUnit, Source, UnitKind
+from moil.engine_settings import EngineSettings
 from moil.options import UNITS
-from moil.settings import EngineSettings, resolve
+from moil.settings import resolve
 
 FILES = 12
 """So many files of a unit are shown."""

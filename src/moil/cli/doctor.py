@@ -31,12 +31,13 @@ from moil.cli.parsing import add_json, print_json, verb_parser
 from moil.core.requirements import GIB, MIB, Requirements, format_size
 from moil.deployment import boot, probe
 from moil.deployment.file_systems import NETWORK
+from moil.engine_settings import EngineSettings
 from moil.errors import MoilError, UsageError
 from moil.options import add_engine_options, flags_from
 from moil.ports.scheduler import Array, Scheduler, Seen, Standing
 from moil.program import settings_from
 from moil.runtime.reactor import SelectorReactor, SystemClock
-from moil.settings import EngineSettings, Resolved
+from moil.settings import Resolved
 
 PATIENCE = 120.0
 """Seconds that the probe may wait in the queue and run."""

@@ -22,13 +22,14 @@ from moil import plugins
 from moil.adapters.directory import exists
 from moil.core.graph import Job
 from moil.core.workflow import Workflow
+from moil.engine_settings import EngineSettings
 from moil.errors import DamagedError, MoilError, NoSuchKey, StoreError, UsageError
 from moil.ports.job_store import DurableStore
 from moil.resume import resume_words
 from moil.runtime import journal, status
 from moil.runtime.status import Status
 from moil.session import RECORD, RECORD_FORMAT
-from moil.settings import EngineSettings, read, settings_of
+from moil.settings import read, settings_of
 
 SMALL = 8 * 1024 * 1024
 """Bytes of journal that are replayed without being asked for."""
