@@ -1,6 +1,7 @@
 """A worker on another machine, in the user's Python: part of the composition root.
 
-`moil.arrival` has brought the program here and become this. What is imported is the standard library and the engine's own.
+`moil.arrival` has brought the program here and become this. What is imported is the standard library and the engine's own,
+and what few workers need only by those: every job without a pilot waits for it.
 """
 
 from __future__ import annotations
@@ -16,8 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from moil.deployment import launcher, pins, rehearsal, signing
-from moil.deployment.cache import evict_copies
+from moil.deployment import launcher, pins, signing
 from moil.errors import MoilError, StoreError
 from moil.plugins import open_store
 from moil.ports.job_store import JobStore
@@ -37,6 +37,7 @@ def attend(words: str) -> None:
     program = entry.Entry(script=config["script"], module=config["module"], path=tuple(sys.path))
     sys.argv[:] = [program.script or "-c", *pin.argv]
     if config.get("rehearsal"):
+        rehearsal = importlib.import_module("moil.deployment.rehearsal")
         rehearsal.rehearse(program_loader(program, pin), config["rehearsal"])
         return
     with _settled(config, store, pin, program) as house:
@@ -96,7 +97,8 @@ def _settled(config: dict[str, Any], store: JobStore, pin: pins.Pin, program: en
             host=socket.gethostname(),
         )
     finally:
-        evict_copies(copies)
+        if os.listdir(copies):
+            importlib.import_module("moil.deployment.cache").evict_copies(copies)
         presence.unlink(missing_ok=True)
         for place in (work, own):
             with contextlib.suppress(OSError):
