@@ -163,7 +163,7 @@ def test_services_are_submitted_themselves(stage, scheduler):
     assert not any("pilot-" in label for label in scheduler.arrays)
 
 
-@pytest.mark.parametrize("outcome", [Outcome.out_of_memory, Outcome.timed_out, Outcome.node_failed])
+@pytest.mark.parametrize("outcome", [Outcome.out_of_memory, Outcome.preempted, Outcome.node_failed])
 def test_when_a_pilot_dies_what_ran_ends_and_the_rest_is_offered_again(stage, outcome):
     stage.submit(*[f"{n}.1" for n in range(40)])
     pilot = Played(stage)
@@ -174,6 +174,16 @@ def test_when_a_pilot_dies_what_ran_ends_and_the_rest_is_offered_again(stage, ou
     assert (found.outcome, found.failure.error) == (outcome, "because")
     stage.until(lambda: set(mine[2:]) <= set(free(stage)))
     assert not set(mine[:2]) & set(free(stage))
+
+
+def test_an_attempt_does_not_pay_for_those_before_it(stage):
+    stage.submit(*[f"{n}.1" for n in range(40)])
+    pilot = Played(stage)
+    mine = pilot.claim()
+    pilot.finish(mine[0])
+    stage.ended(mine[0])
+    pilot.end(Outcome.timed_out, reason="ran longer than --time")
+    assert stage.ended(mine[1]).outcome is Outcome.lost
 
 
 def test_what_a_pilot_gives_back_is_offered_again(stage):

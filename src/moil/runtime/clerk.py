@@ -21,7 +21,7 @@ from moil.ports.batch_system import Submission
 from moil.ports.clock import Clock
 from moil.ports.reactor import Reactor
 from moil.ports.scheduler import Array, Refused, Scheduler, SchedulerDown, SchedulerId, Seen
-from moil.runtime.mailbox import Letter, Mailbox, Order
+from moil.runtime.mailbox import Letter, Mailbox, Order, Sack
 from moil.runtime.queues import PILOTS, Chunk, Claim, Queues
 
 GATHER = 0.05
@@ -81,8 +81,8 @@ class News:
     #: What is in the queues of pilots, and by batch the pilots that leaders before have submitted.
     queued: list[Found] = field(default_factory=list)
     pilots: dict[str, Sequence[SchedulerId]] = field(default_factory=dict)
-    #: Names of sacks, their pilots, and whether these have left.
-    sacks: list[tuple[str, str, bool]] = field(default_factory=list)
+    #: Sacks, by their names; None: it is damaged.
+    sacks: list[tuple[str, Sack | None]] = field(default_factory=list)
     #: Chunks (shape and name), and who has them.
     claims: list[tuple[str, str, Claim]] = field(default_factory=list)
     #: Chunks that this leader has claimed itself.

@@ -187,8 +187,9 @@ class ClusterBatchSystem:
         for kind, letter in news.letters:
             self._take_letter(kind, letter)
         self._fleet.unbegun([letter.token for _, letter in news.letters if letter.unbegun])
-        for name, pilot, left in news.sacks:
-            self._fleet.heard(pilot, left=left)
+        for name, sack in news.sacks:
+            if sack is not None:
+                self._fleet.heard(sack)
             self._done.append((self._site.clock.now(), name, ""))
         if news.seen is not None:
             self._take_seen(news.seen)

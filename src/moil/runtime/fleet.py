@@ -7,9 +7,10 @@ when its letter is there, and goes into another chunk when the letter says that 
 there are chunks that nobody has claimed and no pilot that is free to, up to a number for each shape.
 
 When the scheduler says that a pilot is over, the first attempt that it owes a letter about ends with the scheduler's word,
-since that one was running, and all the others are offered again. A pilot whose last sack says that it has left owes
-nothing; one that nobody has ever heard of is given some time, and then counts as lost. Pilots that end without having
-taken anything, one after another, end the run with what their log says: what keeps them from working keeps all from it.
+since that one was running, and all the others are offered again. (If its time was up, and it had finished others before, the
+attempt does not pay for those: it is lost.) A pilot whose last sack says that it has left owes nothing; one that nobody has
+ever heard of is given some time, and then counts as lost. Pilots that end without having taken anything, one after another,
+end the run with what their log says: what keeps them from working keeps all from it.
 
 A chunk is large when there is much to do, so that a claim and a letter serve many, and small towards the end, or when
 attempts are known to be long, so that all pilots have something to do until the last. All is done in the leader's
@@ -22,7 +23,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -32,7 +33,7 @@ from moil.errors import DeploymentError
 from moil.ports.batch_system import Submission
 from moil.ports.scheduler import SchedulerId, Seen, Standing
 from moil.runtime.clerk import Clerk, Found, News, Site, order_of
-from moil.runtime.mailbox import Order
+from moil.runtime.mailbox import Order, Sack
 from moil.runtime.queues import LARGEST, PILOTS, Chunk, Claim
 from moil.runtime.recruiter import LEADER, Offer, Recruiter
 
@@ -53,6 +54,7 @@ TIMES, LEAST = 4, 3600.0
 WORTH = 0.5
 """Seconds of work in a chunk, when it is known how long attempts take."""
 SMOOTHING = 0.2
+TIME_UP = "its pilot's time was up: with walltime= stated for the job, it is only begun where there is time enough"
 _BLAMELESS = frozenset({Outcome.cancelled, Outcome.preempted, Outcome.node_failed})
 
 
@@ -99,6 +101,8 @@ class _Pilot:
     batch: str
     id: SchedulerId
     worked: bool = False
+    #: Whether it has finished an attempt.
+    finished: bool = False
     over: Seen | None = None
     over_at: float = 0.0
     overlooked: int = 0
@@ -242,18 +246,20 @@ class Fleet:
             if told is not None and told.standing is Standing.ended:
                 pilot.over, pilot.over_at = told, self._site.clock.now()
 
-    def heard(self, name: str, *, left: bool) -> None:
-        """A pilot has posted something. If it has left, it owes nothing."""
+    def heard(self, sack: Sack) -> None:
+        """A pilot has posted this. If it has left, it owes nothing."""
         self._works()
+        name = sack.pilot
         for shape in self._shapes.values():
             pilot = shape.pilots.get(name)
             if pilot is not None:
                 pilot.worked = True
-                if left:
+                pilot.finished = pilot.finished or any(not (one.unbegun or one.terminated) for one in sack.letters)
+                if sack.left:
                     self._over(shape, pilot, Seen(standing=Standing.ended), blame=False)
                 return
         if name not in self._gone:
-            self._forward[name] = left
+            self._forward[name] = sack.left
 
     def _works(self) -> None:
         self._in_vain, self._proven, self._recruit_at = 0, True, 0.0
@@ -430,6 +436,8 @@ class Fleet:
 
     def _over(self, shape: _Shape, pilot: _Pilot, seen: Seen, *, blame: bool) -> None:
         del shape.pilots[pilot.name], self._by_id[pilot.id]
+        if seen.outcome is Outcome.timed_out and pilot.finished:
+            seen = replace(seen, outcome=Outcome.lost, reason=TIME_UP)
         self._gone[pilot.name] = seen
         self._settle(shape, pilot.name, pilot.id, seen, blame=blame)
         if not any(one.batch == pilot.batch for one in shape.pilots.values()):

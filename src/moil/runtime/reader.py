@@ -122,9 +122,9 @@ class Reader:
             sack = self._site.mailbox.read_sack(name)
         except DamagedError as error:
             self._site.say(str(error))
-            news.sacks.append((name, "", False))
+            news.sacks.append((name, None))
             return
-        news.sacks.append((name, sack.pilot, sack.left))
+        news.sacks.append((name, sack))
         news.letters.extend(("sack", one) for one in sack.letters)
 
     def _new_claims(self) -> list[tuple[str, str, Claim]]:
