@@ -276,3 +276,12 @@ def test_time(monkeypatch):
     assert pilots.Time({}).is_enough(1e9)
 
 
+
+
+def test_one_that_is_told_to_end_while_it_has_nothing_writes_nothing(bench, monkeypatch):
+    monkeypatch.setattr(pilots, "IDLE", 60.0)
+    bench.start()
+    bench.until(lambda: (bench.work / NAME).exists())
+    os.kill(bench.pid, signal.SIGTERM)
+    assert bench.wait() == 0
+    assert bench.sacks() == []

@@ -23,6 +23,8 @@ from contextlib import contextmanager, suppress
 from moil.errors import FileError, StoreError
 
 CHUNK = 1 << 20
+_TIMES = 20
+"""How often a directory is emptied that others are adding to."""
 _NO_DIRECTORY_SYNC = {errno.EINVAL, errno.ENOTSUP}
 _NO_LINKS = {errno.EPERM, errno.EXDEV, errno.ENOTSUP, errno.ENOSYS}
 _CAUSES = {
@@ -112,10 +114,21 @@ def make_directory(path: str) -> None:
 
 
 def remove_tree(path: str) -> None:
-    """Delete a directory and all that is in it; if there is none, that is no error."""
+    """Delete a directory and all that is in it; if there is none, that is no error. Others may still be adding to it."""
+    for time in reversed(range(_TIMES)):
+        try:
+            _remove_what_is_there(path)
+            return
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY or not time:
+                raise
+
+
+def _remove_what_is_there(path: str) -> None:
     for folder, directories, files in os.walk(path, topdown=False):
         for name in files:
-            os.unlink(os.path.join(folder, name))
+            with suppress(FileNotFoundError):
+                os.unlink(os.path.join(folder, name))
         for name in directories:
             _remove_directory(os.path.join(folder, name))
     with suppress(FileNotFoundError):

@@ -139,6 +139,9 @@ class Letters:
         self._since = 0.0
         self._name, self._count = f"{SACK}{os.urandom(6).hex()}", 0
 
+    def __bool__(self) -> bool:
+        return bool(self._letters)
+
     def add(self, letter: Letter) -> None:
         """One more."""
         if not self._letters:
@@ -190,7 +193,8 @@ class Pilot:
                 self._heed(worker)
                 if self._letters.is_due(at_once=not self._hand):
                     self._letters.post()
-            self._letters.post(left=not self._told_to_end)
+            if self._letters or not self._told_to_end:
+                self._letters.post(left=not self._told_to_end)
             self._berth.close()
             lock.unlink(missing_ok=True)
 
