@@ -40,11 +40,12 @@ class Run:
         return self.started[-1]
 
     def end(self) -> None:
-        """No leader outlives its test."""
+        """No leader outlives its test; what it said and left is shown if the test has failed."""
         for one in self.started:
             if one.process.poll() is None:
+                print("left behind:", self.queue(), self.slurm.on("ctl", ["find", self.store, "-type", "f"]).stdout)
                 one.signal("KILL")
-                one.wait()
+                print("said:", *one.wait()[1:])
 
     def notes(self) -> list[dict[str, object]]:
         path = self.slurm.shared / Path(self.board).name / "runs"
