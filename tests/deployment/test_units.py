@@ -325,3 +325,13 @@ def test_a_cache_on_a_network_is_refused_unless_forced(tmp_path, monkeypatch):
     with pytest.raises(DeploymentError, match=r"network file system \(nfs4\).*--worker-cache, or use --force-worker-cache"):
         Cache(tmp_path / "cache")
     Cache(tmp_path / "cache", force=True)
+
+
+def test_who_waits_for_a_unit_does_not_wait_for_those_that_use_it(store, unit, tmp_path):
+    """Two begin together; the first one's job takes for ever."""
+    cache = Cache(tmp_path / "cache")
+    second = cache.keep(unit.digest)  # it has seen that the unit is not there
+    cache.ensure(unit, store)  # the first: fetches it, and keeps it
+    with cache.making(unit.digest):
+        assert cache.directory(unit).is_dir()
+    second.close()

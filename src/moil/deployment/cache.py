@@ -9,9 +9,10 @@
       fetched             a line for every unit that was fetched, for people and tests
       tmp/                what is being written
 
-Several workers may want a unit at once. Whoever gets the exclusive lock fetches it, the others wait for it and find it
-there; locks are `flock`s, so they end with their process, however it ends. What is in use is under a shared lock, and
-is not evicted.
+Several workers may want a unit at once. Two locks see to that. Whoever uses a thing holds the shared lock of its name, for
+as long as its job takes, and what is so held is not evicted. Whoever makes it holds the exclusive lock ``<name>.making``
+meanwhile; the others wait for that, and find it there. (One lock for both would have the second of two workers that start
+together wait until the first one's job is over.) Locks are `flock`s, so they end with their process, however it ends.
 
 Nothing is flushed to the disk. A power loss can leave a unit damaged that was marked as whole; so a mark counts only
 for the boot in which it was written, and after another boot the unit is verified again, which is much cheaper than to
@@ -57,10 +58,6 @@ class Lease:
     """A lock on something that is in use, until it is closed or its process ends."""
 
     descriptor: int
-
-    def share(self) -> None:
-        """Let others use it too, and keep it from being removed."""
-        fcntl.flock(self.descriptor, fcntl.LOCK_SH)
 
     def close(self) -> None:
         """Let go."""
@@ -118,25 +115,33 @@ class Cache:
             raise
         return Lease(descriptor)
 
+    def keep(self, name: str) -> Lease:
+        """Keep others from removing what has this name, whether it is there yet or not."""
+        lease = self.lock(name, shared=True)
+        assert lease is not None
+        return lease
+
+    @contextmanager
+    def making(self, name: str) -> Iterator[None]:
+        """Inside the block nobody else on this machine makes the same; they wait, and find it there."""
+        lease = self.lock(f"{name}.making")
+        assert lease is not None
+        try:
+            yield
+        finally:
+            lease.close()
+
     def ensure(self, unit: Unit, store: JobStore) -> Lease:
         """Have the unit here, and keep it. Raises DamagedError, DeploymentError, StoreError."""
-        lease = self._locked(unit.digest, shared=True)
-        if self._is_whole(unit.digest):
-            return lease
-        lease.close()
-        lease = self._locked(unit.digest, shared=False)
+        lease = self.keep(unit.digest)
         try:
             if not self._is_whole(unit.digest):
-                self._fetch(unit, store)
-            lease.share()
+                with self.making(unit.digest):
+                    if not self._is_whole(unit.digest):
+                        self._fetch(unit, store)
         except BaseException:
             lease.close()
             raise
-        return lease
-
-    def _locked(self, digest: str, *, shared: bool) -> Lease:
-        lease = self.lock(digest, shared=shared)
-        assert lease is not None
         return lease
 
     # -- is it there? --------------------------------------------------------------------------------------------

@@ -71,28 +71,29 @@ def prepare(pin: Pin, store: JobStore, cache: Cache, engine: str) -> Prepared:
 def _view(deployment: Deployment, store: JobStore, cache: Cache, engine: str) -> tuple[view.View, Lease]:
     python = base_python()
     name = view.name(deployment, python=python)
-    lease = cache.lock(name, shared=True)
-    assert lease is not None
-    found = view.existing(deployment, cache.views, python=python, engine=engine)
-    if found is not None:
-        return found, lease
-    lease.close()
-    lease = cache.lock(name)
-    assert lease is not None
-    units = []
+    lease = cache.keep(name)
     try:
         found = view.existing(deployment, cache.views, python=python, engine=engine)
         if found is None:
-            units = _fetched(deployment, store, cache)
-            found = view.build(deployment, cache.directory, cache.views, python=python, engine=engine)
-        lease.share()
+            with cache.making(name):
+                found = _made(deployment, store, cache, engine)
     except BaseException:
         lease.close()
         raise
+    return found, lease
+
+
+def _made(deployment: Deployment, store: JobStore, cache: Cache, engine: str) -> view.View:
+    python = base_python()
+    found = view.existing(deployment, cache.views, python=python, engine=engine)
+    if found is not None:
+        return found
+    units = _fetched(deployment, store, cache)
+    try:
+        return view.build(deployment, cache.directory, cache.views, python=python, engine=engine)
     finally:
         for one in units:
             one.close()
-    return found, lease
 
 
 def _fetched(deployment: Deployment, store: JobStore, cache: Cache) -> list[Lease]:
