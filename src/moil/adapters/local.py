@@ -277,7 +277,8 @@ class LocalBatchSystem:
             before = slot.outstanding[0].token
             self._over(slot, Message(messages.ENDED, before), Usage())
         if kind == messages.STARTED:
-            self._reports.append(Report(id=token, phase=Phase.started, host=self._host))
+            if slot.returned != token:  # the job's own word may come before its supervisor's
+                self._reports.append(Report(id=token, phase=Phase.started, host=self._host))
             slot.note(1.0)
             self._take_back(slot)
             return
