@@ -148,7 +148,6 @@ def test_it_takes_all_that_is_there_and_leaves(bench, isolation):
     assert bench.wait() == 0
     assert values(bench) == {f"{n}.1": Outcome.completed for n in [*range(40), 50]}
     assert [one.left for one in bench.sacks()].count(True) == 1
-    assert len(bench.sacks()) < 20, "many letters to a sack"
     assert {bench.queues.claim_of(SHAPE, name).pilot for name in "12"} == {NAME}
     assert list(bench.work.iterdir()) == []
 
