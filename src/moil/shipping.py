@@ -23,7 +23,7 @@ from moil import plugins
 from moil.core.records import Call
 from moil.core.requirements import format_size, parse_size
 from moil.deployment import boot, bundle, clean_room, discover, manifest, native, pack, pins, signing, variables
-from moil.deployment.freeze import Freezer, Frozen, Place, Target, no_code
+from moil.deployment.freeze import Freezer, Frozen, Place, Target, item_of
 from moil.deployment.listing import Listing, decode
 from moil.deployment.manifest import Deployment, Unit
 from moil.deployment.plan import Plan
@@ -186,13 +186,12 @@ class Shipping:
         return Shipped(pin=name, key=key, engine=engine)
 
     def _left_in_place(self, key: bytes, engine: Unit) -> Shipped:
-        deployment = no_code(f"{sys.version_info.major}.{sys.version_info.minor}", engine)
         digests: dict[str, str] = {}
         if self._settings.deploy == "live":
             digests = {
-                source.origin: hashlib.sha256(Path(source.origin).read_bytes()).hexdigest()
+                source.origin: item.content
                 for unit, source in self._plan().sources()
-                if unit.root >= 0 and source.origin and source.path.endswith((".py", ".so"))
+                if unit.root >= 0 and source.origin and source.path.endswith((".py", ".so")) and (item := item_of(source))
             }
             self._program.say("code is read where it lies (--deploy live): the run is not frozen")
         program = self._program.entry
@@ -203,7 +202,7 @@ class Shipping:
             module=program.module,
             digests=digests,
         )
-        return Shipped(pin=pins.write(self._store, key, self._pin(deployment.digest, place)), key=key, engine=engine)
+        return Shipped(pin=pins.write(self._store, key, self._pin("", place)), key=key, engine=engine)
 
     def _say_what_changed(self, key: bytes, name: str, frozen: Frozen) -> None:
         with suppress(DamagedError, NoSuchKey):

@@ -130,3 +130,14 @@ def test_doctor_names_what_is_wrong_and_the_cure(capsys, tmp_path):
     assert "there is no Python (/no/such/python)" in said
     assert main(["doctor", "--batch-system", "processes"]) == 1
     assert "name the directory for your runs" in capsys.readouterr().out
+
+
+def test_export_to_where_nothing_can_be_written_is_told(project, capsys, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert main(["deploy", "export", store(project, "two"), str(tmp_path / "file" / "below")]) == 2
+    assert "cannot be written: Not a directory; name another directory" in capsys.readouterr().err
+
+
+def test_doctor_of_a_store_that_is_no_directory(capsys):
+    assert main(["doctor", "--batch-system", "processes", "--job-store", "s3://bucket/run"]) == 1
+    assert "s3://bucket/run is no directory" in capsys.readouterr().out

@@ -335,3 +335,13 @@ def test_who_waits_for_a_unit_does_not_wait_for_those_that_use_it(store, unit, t
     with cache.making(unit.digest):
         assert cache.directory(unit).is_dir()
     second.close()
+
+
+def test_a_full_disk_of_the_leaders_is_told_with_its_cure(home, store, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("moil.deployment.freeze.IN_MEMORY", 0)
+    monkeypatch.setattr(pack, "write", full)
+    with pytest.raises(UsageError, match="the code cannot be packed in .*: No space left on device; free some space there"):
+        freeze(home, store, tmp_path)

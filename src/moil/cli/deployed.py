@@ -211,10 +211,12 @@ def export(words: Sequence[str]) -> int:
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UsageError(f"{target} is not empty; name a new directory")
     last = pinned(given.store)[-1]
-    export_code(last, target)
-    if given.environment:
-        for unit in last.deployment.environment:
+    try:
+        export_code(last, target)
+        for unit in last.deployment.environment if given.environment else ():
             _put(last, unit, target / "environment")
+    except OSError as error:
+        raise UsageError(f"{target} cannot be written: {error.strerror}; name another directory") from error
     print(target)
     return 0
 

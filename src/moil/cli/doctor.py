@@ -138,11 +138,11 @@ def _reactor() -> SelectorReactor:
 
 
 def _from_a_worker(scheduler: Scheduler, engine: EngineSettings) -> Iterator[Check]:
-    if engine.job_store is None:
+    if engine.job_store is None or "://" in engine.job_store.removeprefix("file://"):
         yield Check(
             name="job store",
             ok=False,
-            found="none is named",
+            found=f"{engine.job_store} is no directory" if engine.job_store else "none is named",
             cure="name the directory for your runs, one that all machines see: --job-store DIR",
         )
         return

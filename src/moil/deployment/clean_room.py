@@ -55,7 +55,13 @@ def rehearse(what: Rehearsal) -> None:
     note = None if what.memory is None else what.memory / _name(what)
     if note is not None and note.exists():
         return
-    finding = _tried(what)
+    try:
+        finding = _tried(what)
+    except OSError as error:
+        raise DeploymentError(
+            f"the clean room cannot be set up: {error.strerror} ({error.filename}); free some space in "
+            f"{tempfile.gettempdir()}, or set TMPDIR"
+        ) from error
     if finding.error:
         raise DeploymentError(_told(what, finding))
     if note is not None:

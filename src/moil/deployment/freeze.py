@@ -25,7 +25,7 @@ from pathlib import Path
 
 from moil.deployment import bytecode, pack
 from moil.deployment.listing import DIRECTORY, EXECUTABLE, FILE, LINK, Item, Listing, decode
-from moil.deployment.manifest import Deployment, EntryPoint, Native, Root, Unit
+from moil.deployment.manifest import Deployment, Native, Root, Unit
 from moil.deployment.plan import Plan, PlannedUnit, Source, UnitKind
 from moil.errors import DamagedError, UsageError
 from moil.ports.job_store import DurableStore, Shelf
@@ -148,15 +148,17 @@ class Freezer:
             pack.write(listing, read, buffer)
             self._place.store.put(pack.pack_key(digest), buffer.getvalue())
             return buffer.tell()
-        descriptor, name = tempfile.mkstemp(prefix="pack-", dir=self._place.scratch)
         try:
-            with open(descriptor, "wb") as file:
+            with tempfile.NamedTemporaryFile(prefix="pack-", dir=self._place.scratch) as file:
                 pack.write(listing, read, file)
-            size = os.path.getsize(name)
-            self._place.store.upload(pack.pack_key(digest), Path(name))
-            return size
-        finally:
-            os.unlink(name)
+                file.flush()
+                self._place.store.upload(pack.pack_key(digest), Path(file.name))
+                return file.tell()
+        except OSError as error:
+            raise UsageError(
+                f"the code cannot be packed in {self._place.scratch}: {error.strerror}; free some space there, or choose "
+                "another place with --work-dir"
+            ) from error
 
 
 def _roots(plan: Plan, frozen: Sequence[tuple[PlannedUnit, Unit]]) -> tuple[Root, ...]:
@@ -282,8 +284,3 @@ def _unchanged(source: Source, item: Item) -> bytes:
 def _check_unchanged(source: Source, item: Item) -> None:
     if _digest(source) != (item.content, item.size):
         raise _Changed
-
-
-def no_code(python: str, engine: Unit) -> Deployment:
-    """A deployment of the engine alone: for code that travels by value, or is there already."""
-    return Deployment(entry=EntryPoint(), python=python, engine=engine)
