@@ -24,7 +24,7 @@ from moil.adapters.directory import DirectoryStore
 from moil.authoring.job import job
 from moil.runtime import codec, job_process, messages
 from moil.runtime.records import Task, encode_task
-from moil.runtime.rehearsal import rehearse
+from moil.runtime.practice import practise
 from moil.runtime.slot import House, Sockets
 from moil.runtime.supervisor import Supervisor
 
@@ -126,7 +126,7 @@ def _slot(isolation: str, jobs: int) -> dict[str, float]:
 
 def _supervise(sockets: Sockets, house: House, told: int) -> None:
     if house.isolation == "job":
-        rehearse(house)
+        practise(house)
     job_process.freeze()
     Supervisor(sockets, house, house.work / "1.slot").serve()
     own, below = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))

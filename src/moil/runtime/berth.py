@@ -17,7 +17,7 @@ from moil.errors import MoilError
 from moil.runtime import job_process, messages, processes
 from moil.runtime.mailbox import Order
 from moil.runtime.messages import Message
-from moil.runtime.rehearsal import rehearse
+from moil.runtime.practice import practise
 from moil.runtime.remote_worker import clean_up_after
 from moil.runtime.slot import House, Sockets
 from moil.runtime.supervisor import Supervisor
@@ -128,7 +128,7 @@ class Berth:
                 return
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if house.isolation == "job":
-            rehearse(house)
+            practise(house)
         job_process.freeze()
         supervisor = Supervisor(sockets, house, house.work / self._home)
         (house.work / f"{self._home}.log").unlink()  # it is read through its descriptor

@@ -25,7 +25,7 @@ from moil.core import wire
 from moil.errors import MoilError
 from moil.ports.job_store import JobStore
 from moil.runtime import deferred, entry, job_process, processes
-from moil.runtime.rehearsal import rehearse
+from moil.runtime.practice import practise
 from moil.runtime.slot import House, Sockets, run_deferred
 from moil.runtime.supervisor import Supervisor
 
@@ -119,7 +119,7 @@ class Zygote:
             host=socket.gethostname(),
         )
         if house.isolation == "job":
-            rehearse(house)
+            practise(house)
         job_process.freeze()
         return house
 

@@ -7,6 +7,7 @@ the code for what it has seen, and fills its caches. All that is done here once,
 
 from __future__ import annotations
 
+import os
 import socket
 from dataclasses import replace
 
@@ -25,13 +26,13 @@ TIMES = 16
 
 @job(cores=1)
 def nothing(number: int) -> int:
-    """The job that is rehearsed; it calls another."""
+    """The job that is practised; it calls another."""
     return number if number == 0 else nothing(nothing(number - 1))
 
 
-def rehearse(house: House) -> None:
+def practise(house: House) -> None:
     """Run it, in this process, and leave no trace."""
-    home = SlotDirectory(house.work / "rehearsal")
+    home = SlotDirectory(house.work / f"practice-{os.getpid()}")
     data, _ = Encoder(None, lambda file: file).dumps((nothing, (1,), {}))
     record = encode_task(Task(job=1, attempt=1, name=nothing.name, call=data, base=1))
     packet = Message(messages.TASK, "1.1", record).packet()
