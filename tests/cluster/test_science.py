@@ -31,4 +31,4 @@ def test_numpy_pandas_and_matplotlib_arrive(slurm: SlurmCluster) -> None:
     assert found["pip"] is None
     for host in slurm.hosts:
         assert slurm.on(host, ["python3", "-c", "import numpy"]).returncode != 0
-        assert slurm.on(host, ["timeout", "3", "python3", "-c", "import socket; socket.create_connection(('192.0.2.1', 80), 2)"]).returncode
+        assert slurm.on(host, ["ip", "route", "show", "default"]).stdout == "", "there is no way out"

@@ -332,8 +332,9 @@ def test_who_waits_for_a_unit_does_not_wait_for_those_that_use_it(store, unit, t
     cache = Cache(tmp_path / "cache")
     second = cache.keep(unit.digest)  # it has seen that the unit is not there
     cache.ensure(unit, store)  # the first: fetches it, and keeps it
-    with cache.making(unit.digest):
-        assert cache.directory(unit).is_dir()
+    free = cache.lock(f"{unit.digest}.making", wait=False)
+    assert free is not None, "while it is used, nobody who comes to make it has to wait"
+    free.close()
     second.close()
 
 
