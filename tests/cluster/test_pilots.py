@@ -46,8 +46,7 @@ def test_warm_processes_take_floods(run: Run) -> None:
 
 
 def test_a_pilot_is_cancelled_by_hand(run: Run) -> None:
-    started = run.start(*PILOTS)
-    until(lambda: run.count("waits") == 3)
+    started = run.waiting(*PILOTS)
     run.slurm.slurm("scancel", next(line.split()[0] for line in run.queue() if " RUNNING " in line))
     until(lambda: run.count("waits") == 4)
     run.go()
@@ -56,30 +55,23 @@ def test_a_pilot_is_cancelled_by_hand(run: Run) -> None:
 
 
 def test_a_pilot_is_killed(run: Run) -> None:
-    started = run.start(*PILOTS)
-    until(lambda: run.count("waits") == 3)
-    one = next(one for one in run.notes() if str(one["job"]).startswith("waits"))
-    run.slurm.on(str(one["host"]), ["sh", "-c", f"kill -9 $(ps -o ppid= -p $(ps -o ppid= -p {one['pid']}))"])
-    until(lambda: run.count("waits") == 4)
+    started = run.waiting(*PILOTS)
+    run.kill_above_a_waiting_job(2)
     run.go()
     run.ended(started)
     assert not run.ran_twice("quick")
 
 
 def test_a_supervisor_is_killed(run: Run) -> None:
-    started = run.start(*PILOTS)
-    until(lambda: run.count("waits") == 3)
-    one = next(one for one in run.notes() if str(one["job"]).startswith("waits"))
-    run.slurm.on(str(one["host"]), ["sh", "-c", f"kill -9 $(ps -o ppid= -p {one['pid']})"])
-    until(lambda: run.count("waits") == 4)
+    started = run.waiting(*PILOTS)
+    run.kill_above_a_waiting_job(1)
     run.go()
     run.ended(started)
     assert not run.ran_twice("quick")
 
 
 def test_the_leader_is_killed_and_the_next_takes_up_queues_and_pilots(run: Run) -> None:
-    started = run.start(*PILOTS)
-    until(lambda: run.count("waits") == 3)
+    started = run.waiting(*PILOTS)
     started.signal("KILL")
     started.wait()
     before = run.queue()
@@ -91,8 +83,7 @@ def test_the_leader_is_killed_and_the_next_takes_up_queues_and_pilots(run: Run) 
 
 
 def test_the_leader_is_killed_and_all_pilots_end(run: Run) -> None:
-    started = run.start(*PILOTS)
-    until(lambda: run.count("waits") == 3)
+    started = run.waiting(*PILOTS)
     started.signal("KILL")
     started.wait()
     run.go()
@@ -102,8 +93,7 @@ def test_the_leader_is_killed_and_all_pilots_end(run: Run) -> None:
 
 
 def test_an_interrupted_run_leaves_no_pilots(run: Run) -> None:
-    started = run.start(*PILOTS)
-    until(lambda: run.count("waits") == 3)
+    started = run.waiting(*PILOTS)
     started.signal("INT")
     status, _, err = started.wait()
     assert status == 130, err
