@@ -17,7 +17,7 @@ from moil.deployment import signing
 from moil.runtime import pilot as pilots
 from moil.runtime.codec import Encoder
 from moil.runtime.mailbox import Letter, Mailbox, Order
-from moil.runtime.pilot import Pilot
+from moil.runtime.pilot import Hand, Pilot
 from moil.runtime.queues import Chunk, Queues
 from moil.runtime.records import Task, decode_outcome, encode_task
 from moil.runtime.remote_worker import RemoteWorker
@@ -285,3 +285,25 @@ def test_one_that_is_told_to_end_while_it_has_nothing_writes_nothing(bench, monk
     os.kill(bench.pid, signal.SIGTERM)
     assert bench.wait() == 0
     assert bench.sacks() == []
+
+
+class HalfTaken:
+    """A berth whose supervisor took one attempt while the others were taken back."""
+
+    def give(self, _order):
+        return True
+
+    def take_back(self):
+        return {"two", "four"}
+
+
+def test_what_the_supervisor_takes_during_a_recall_stays_with_it():
+    hand = Hand(HalfTaken())
+    hand.take([Order(token=name, record=b"") for name in ("one", "two", "three", "four")])
+    hand.send()
+    hand.take([Order(token="five", record=b"")])
+    hand.recall()
+    assert hand.runs("one")
+    assert hand.runs("three")
+    assert [one.token for one in hand.drop()] == ["two", "four", "five"]
+    assert len(hand) == 2

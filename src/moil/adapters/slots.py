@@ -14,6 +14,7 @@ from collections import deque
 
 from moil.adapters.machine import Grant
 from moil.ports.batch_system import Submission
+from moil.runtime import messages
 from moil.runtime.messages import Message
 
 AHEAD = 0.01
@@ -85,12 +86,13 @@ class Slot:
             self.channel.send(Message(kind, token).packet())
 
     def take_back(self) -> list[Submission]:
-        """What has not been begun, in order; it is the slot's no longer."""
-        back: list[Submission] = []
-        with contextlib.suppress(BlockingIOError):
-            while self.far_queue.recv(1, socket.MSG_DONTWAIT):
-                back.append(self.outstanding.pop())
-        back.reverse()
+        """What has not been begun, in order; it is the slot's no longer.
+
+        Not always the last that were sent: the far end may take one while this takes those around it.
+        """
+        tokens = set(messages.drain(self.far_queue))
+        back = [one for one in self.outstanding if one.token in tokens]
+        self.outstanding = deque(one for one in self.outstanding if one.token not in tokens)
         return back
 
     def finish(self, token: str) -> Submission | None:

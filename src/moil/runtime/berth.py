@@ -66,14 +66,9 @@ class Berth:
             pass  # it is gone: the channel's end says so, and nobody has begun this
         return True
 
-    def take_back(self) -> int:
-        """How many of those that were sent nobody has begun: the last ones. They are here again."""
-        count = 0
-        with contextlib.suppress(BlockingIOError):
-            while packet := self._far_queue.recv(messages.PACKET, socket.MSG_DONTWAIT):
-                messages.read(packet)  # so that a file that holds a long body goes
-                count += 1
-        return count
+    def take_back(self) -> set[str]:
+        """The tokens of those that were sent and nobody has begun. They are here again."""
+        return set(messages.drain(self._far_queue))
 
     def kill(self, token: str) -> None:
         """End what runs."""

@@ -18,7 +18,9 @@ reader removes. Both ends are of one version of Moil: nothing here is stored.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 from dataclasses import dataclass
 from struct import Struct
 
@@ -80,6 +82,19 @@ def ending(told: Message) -> tuple[Outcome, str, bool]:
         return Outcome.failed, NO_OUTCOME, False
     said = wire.unpack(told.body)[0]
     return Outcome(said["outcome"]), said["why"], said["by_supervisor"]
+
+
+def drain(queue: socket.socket) -> list[str]:
+    """The tokens of what waits in a queue, taken from it unread: a file that holds a long body goes."""
+    tokens: list[str] = []
+    with contextlib.suppress(BlockingIOError):
+        while packet := queue.recv(PACKET, socket.MSG_DONTWAIT):
+            _, flags, length, _, _, _ = _HEAD.unpack_from(packet)
+            start = _HEAD.size + length
+            if flags & SPILLED:
+                os.unlink(packet[start:])
+            tokens.append(packet[_HEAD.size : start].decode())
+    return tokens
 
 
 def read(packet: bytes) -> Message:

@@ -115,8 +115,9 @@ class Hand:
 
     def recall(self) -> None:
         """What has not been begun waits here again."""
-        for _ in range(min(self._berth.take_back(), len(self._sent))):
-            self._waiting.appendleft(self._sent.pop())
+        tokens = self._berth.take_back()
+        self._waiting.extendleft(one for one in reversed(self._sent) if one.token in tokens)
+        self._sent = deque(one for one in self._sent if one.token not in tokens)
 
     def drop(self, tokens: set[str] | None = None) -> list[Order]:
         """Let go of those that wait here, or of those among them."""
