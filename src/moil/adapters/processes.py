@@ -20,10 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from moil.adapters.disk import shown
 from moil.adapters.machine import count_cores, measure
 from moil.core.records import Outcome
 from moil.core.requirements import Ceiling
-from moil.ports.scheduler import Array, SchedulerId, Seen, Standing
+from moil.ports.scheduler import Array, SchedulerDown, SchedulerId, Seen, Standing
 
 MEMBER = "MEMBER_NUMBER"
 CLOSING = 10.0
@@ -37,10 +38,14 @@ class _Member:
     log: Path | None
     process: subprocess.Popen[bytes] | None = None
     cancelled: bool = False
+    #: Why it could not be started.
+    error: str = ""
 
     @property
     def seen(self) -> Seen:
         host = socket.gethostname()
+        if self.error:
+            return Seen(standing=Standing.ended, host=host, outcome=Outcome.failed, reason=self.error)
         if self.process is None:
             return Seen(standing=Standing.ended if self.cancelled else Standing.queued, outcome=Outcome.cancelled)
         status = self.process.poll()
@@ -74,11 +79,14 @@ class ProcessScheduler:
         return {os.uname().machine}
 
     def submit(self, array: Array) -> Sequence[SchedulerId]:
-        """Queue them."""
+        """Queue them. Raises SchedulerDown."""
         number = len(self._arrays) + 1
         script = self._work / f"array-{number}"
-        script.write_text(array.script)
-        script.chmod(0o500)
+        try:
+            script.write_text(array.script)
+            script.chmod(0o500)
+        except OSError as error:
+            raise SchedulerDown(f"cannot write {shown(str(script))}: {_cause(error)}; it is tried again") from error
         made = []
         for index in range(array.size):
             name = f"{number}_{index}"
@@ -133,6 +141,13 @@ class ProcessScheduler:
                 self._changed.wait(0.02 if self._running else None)
 
     def _start(self, member: _Member) -> None:
+        try:
+            self._launch(member)
+        except OSError as error:
+            where = "" if error.filename is None else f" ({shown(str(error.filename))})"
+            member.error = f"the worker could not be started: {_cause(error)}{where}"
+
+    def _launch(self, member: _Member) -> None:
         with open(member.log or os.devnull, "ab") as log:
             member.process = subprocess.Popen(
                 ["/bin/sh", str(member.script)],
@@ -144,6 +159,10 @@ class ProcessScheduler:
                 start_new_session=True,
             )
         self._running.append(member)
+
+
+def _cause(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
 
 
 def _signal(process: subprocess.Popen[bytes], number: int) -> None:
