@@ -99,10 +99,10 @@ def _install(package: str, *, present: str) -> None:
 
 
 def _start_daemon() -> None:
-    """Containers go on when the daemon's starter has gone."""
+    """Containers go on when the daemon's starter has gone: it is nobody's child."""
     log = CACHE / "dockerd.log"
     with log.open("ab") as file:
-        subprocess.Popen(["dockerd"], stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True)
+        subprocess.run(["setsid", "--fork", "dockerd"], stdin=subprocess.DEVNULL, stdout=file, stderr=file, check=True)
     if not wait_until(_answers, bound=60):
         last = log.read_text(errors="replace").strip().splitlines()[-1:] or ["it says nothing"]
         raise Unavailable(f"dockerd does not come up: {last[0][-300:]}")

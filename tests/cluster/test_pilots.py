@@ -54,17 +54,10 @@ def test_a_pilot_is_cancelled_by_hand(run: Run) -> None:
     assert not run.ran_twice("quick")
 
 
-def test_a_pilot_is_killed(run: Run) -> None:
+@pytest.mark.parametrize("above", [pytest.param(2, id="pilot"), pytest.param(1, id="supervisor")])
+def test_what_runs_the_jobs_is_killed(run: Run, above: int) -> None:
     started = run.waiting(*PILOTS)
-    run.kill_above_a_waiting_job(2)
-    run.go()
-    run.ended(started)
-    assert not run.ran_twice("quick")
-
-
-def test_a_supervisor_is_killed(run: Run) -> None:
-    started = run.waiting(*PILOTS)
-    run.kill_above_a_waiting_job(1)
+    run.kill_above_a_waiting_job(above)
     run.go()
     run.ended(started)
     assert not run.ran_twice("quick")
