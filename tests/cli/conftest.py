@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import pytest
@@ -95,11 +96,20 @@ def python(*words: str | Path, cwd: Path) -> Said:
     return Said(done.returncode, done.stdout, done.stderr)
 
 
-def begin(*words: str | Path, cwd: Path, code: str = "") -> subprocess.Popen[str]:
+class Program(subprocess.Popen[str]):
+    """Waited for at the end of a block that ends well, and killed by one that does not: no test hangs for having failed."""
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is not None:
+            self.kill()
+        super().__exit__(kind, value, trace)
+
+
+def begin(*words: str | Path, cwd: Path, code: str = "") -> Program:
     """``moil``, or other code, in a process of its own that is still running."""
     command = [sys.executable, *(["-c", code] if code else ["-m", "moil"]), *map(str, words)]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=cwd, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+    return Program(command, cwd=cwd, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
 
 def until(condition: Callable[[], bool], what: str) -> None:
