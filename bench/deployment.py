@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import measure
-from systems import PROGRAMS, ROOT, _call
+from environments import PROGRAMS, ROOT, call
 from tables import number
 
 SCIENCE = ("numpy==2.3.5", "pandas==2.3.3", "scipy==1.16.3")
@@ -73,11 +73,11 @@ class Bench:
         mark = place / "installed"
         wanted = [str(ROOT)] if system == "moil" else ["toil==9.6.0"]
         if not mark.exists():
-            _call(sys.executable, "-m", "venv", place)
-            _call(place / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted, *(SCIENCE if science else ()))
+            call(sys.executable, "-m", "venv", place)
+            call(place / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted, *(SCIENCE if science else ()))
             mark.touch()
         elif system == "moil":
-            _call(place / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--force-reinstall", "--no-deps", *wanted)
+            call(place / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--force-reinstall", "--no-deps", *wanted)
         return place / "bin/python"
 
     def project(self, case: Case, folder: Path) -> list[str]:

@@ -16,7 +16,8 @@ import tempfile
 from pathlib import Path
 
 import measure
-from systems import SCENARIOS, SYSTEMS, program, variables
+from environments import program, variables
+from systems import SCENARIOS, SYSTEMS
 from tables import number
 
 

@@ -71,7 +71,7 @@ def run(argv: Sequence[str], *, env: Mapping[str, str], work: Path, timeout: flo
     status = leader.wait()
     wall = time.monotonic() - started
     machine_used, own_used = _machine_cpu() - machine, time.process_time() - own
-    survivors = _end_descendants()
+    survivors = end_descendants(0.5)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = max(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, sum(watch.cpu.values()))
     text = log.read_text(errors="replace")
@@ -180,9 +180,9 @@ def _machine_cpu() -> float:
     return (sum(values) - values[3] - values[4]) / _TICK
 
 
-def _end_descendants() -> int:
-    """Reap what ends by itself within half a second, then kill; how many had to be killed."""
-    patience = time.monotonic() + 0.5
+def end_descendants(seconds: float) -> int:
+    """Reap what ends by itself in that time, then kill; how many had to be killed."""
+    patience = time.monotonic() + seconds
     while _reap() and time.monotonic() < patience:
         time.sleep(0.01)
     killed = 0

@@ -1,6 +1,6 @@
 """The same work on Moil and on other systems, one after another on this machine; see README.md beside this file.
 
-    python bench/run.py --systems moil,floor --scenarios A,D --sizes A=100,1000 --reps 3 --out table.md
+    python bench/run.py --with jug,dask,floor --scenarios A,D --sizes A=100,1000 --reps 3 --out table.md
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import crash
 import measure
 import tables
-from systems import GROUPS, ROOT, SCENARIOS, SYSTEMS, Environments, Scenario, System, program, variables
+from environments import ROOT, Environments, program, variables
+from systems import GROUPS, SCENARIOS, SYSTEMS, Scenario, System
 
 
 @dataclass(kw_only=True)
@@ -60,6 +62,9 @@ class Bench:
 
     def measure(self, system: System, scenario: Scenario, size: int) -> None:
         """One row, if it can end in time."""
+        if scenario.letter == "F":
+            self.measure_resumption(system, scenario, size)
+            return
         cost = self.run(system, scenario.letter, size)
         found = {key: round(value, 4) if isinstance(value, float) else value for key, value in asdict(cost).items()}
         output = found.pop("output")
@@ -69,8 +74,27 @@ class Bench:
         row = self.add(system, scenario, size, **found)
         _say(f"{scenario.letter} {size:>7,} {system.name}: " + (row.get("error") or f"{cost.wall:.2f} s"))
 
+    def measure_resumption(self, system: System, scenario: Scenario, size: int) -> None:
+        """One row of scenario F."""
+        work = Path(tempfile.mkdtemp(prefix=f"{system.group}-", dir=self.work))
+        try:
+            python = self.environments.python(system.group)
+            env = variables(system, python, work, self.workers) | {"BENCH_SLEEP": str(crash.SLEEP if size <= crash.SMALL else 0)}
+            argv = [str(python), str(program(system)), "F", str(size)]
+            resumed = crash.run(
+                argv, env=env, work=work, size=size, answer=scenario.answer(size), timeout=self.timeout,
+                orphans=crash.ORPHANS if system.leader else 0,
+            )
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+        found = {key: round(value, 4) if isinstance(value, float) else value for key, value in asdict(resumed).items()}
+        row = self.add(system, scenario, size, **found)
+        _say(f"F {size:>7,} {system.name}: " + (row["error"] or f"{resumed.again} again, first new job after {resumed.first:.2f} s"))
+
     def why_not(self, system: System, scenario: Scenario, size: int) -> str:
         """Why this row should not be run, if so: what is known of smaller sizes says how long it would take."""
+        if scenario.letter == "F" and not system.resumes:
+            return "not run: it has nothing to resume from"
         mine = [one for one in self.rows if one["system"] == system.name and one["scenario"] == scenario.letter]
         if any(one.get("error") for one in mine if one["size"] <= size):
             return "not run: the system failed before"
@@ -181,7 +205,7 @@ def _sizes(options: argparse.Namespace) -> Iterator[tuple[Scenario, int]]:
         letter = before.upper() if equals else letter
         given.setdefault(letter, []).append(int(number))
     chosen = [one.upper() for one in options.scenarios.split(",")]
-    for one in sorted(chosen, key="DBECA".index):
+    for one in sorted(chosen, key="DBECFA".index):
         for size in given.get(one, SCENARIOS[one].sizes):
             yield SCENARIOS[one], size
 
@@ -208,8 +232,9 @@ def _facts(bench: Bench, words: str) -> tables.Facts:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--systems", default=",".join(GROUPS), help=f"of {', '.join(GROUPS)}; or one row: moil-worker, floor-fork")
-    parser.add_argument("--scenarios", default="A,B,C,D,E")
-    parser.add_argument("--sizes", default="", help="numbers for A, or A=100,1000,B=50; default: A=100,1000,10000,100000,B=200,C=9,E=200")
+    parser.add_argument("--with", dest="others", metavar="SYSTEMS", help="the same, and Moil is always among them")
+    parser.add_argument("--scenarios", default="A,B,C,D,E,F")
+    parser.add_argument("--sizes", default="", help="numbers for A, or A=100,1000,B=50; default: A=100,1000,10000,100000,B=200,C=9,C=13,E=200,F=200,F=10000")
     parser.add_argument("--reps", type=int, default=3, help="repetitions of each row (3); the systems take turns")
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)), help="jobs at one time (the cores there are)")
     parser.add_argument("--timeout", type=float, default=600, help="seconds a run may take (600); rows that would take longer are left out")
@@ -218,7 +243,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--read", action="append", default=[], metavar="FILE", help="take in the JSON lines of an earlier run too")
     parser.add_argument("--cache", default="~/.cache/moil-bench", help="where environments and work directories are; a disk, not a tmpfs")
     parser.add_argument("--out", help="the table goes to this file too, and JSON lines to the same name with .jsonl")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.others:
+        options.systems = f"moil,{options.others}"
+    return options
 
 
 def _last_line(output: str) -> str:

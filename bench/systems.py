@@ -1,17 +1,8 @@
-"""The systems that are compared, an environment for each, and what is the same for all of them."""
+"""The systems that are compared, and the work."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import subprocess
-import sys
 from dataclasses import dataclass
-from pathlib import Path
-
-ROOT = Path(__file__).resolve().parent.parent
-PROGRAMS = Path(__file__).resolve().parent / "programs"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +18,14 @@ class System:
     isolation: str
     #: What is kept of a finished job when the leader is killed, or the power goes.
     durable: str = "no"
+    #: It has a process without which nothing goes on.
+    leader: bool = True
     notes: str = ""
+
+    @property
+    def resumes(self) -> bool:
+        """Whether there is anything that a killed run could go on from."""
+        return self.durable != "no"
 
 
 _GROUP_COMMIT = "yes, flushed"
@@ -58,6 +56,39 @@ SYSTEMS = (
         notes="a file a job in its job store; survives a killed leader, is not flushed to the disk",
     ),
     System(
+        name="jug",
+        group="jug",
+        packages=("jug==2.7.0",),
+        isolation="reused workers",
+        durable="yes, flushed",
+        leader=False,
+        notes="no leader, so in F its workers are killed; C is laid out beforehand; a worker with nothing to do sleeps a second; E through its store, compressed",
+    ),
+    System(
+        name="dbos",
+        group="dbos",
+        packages=("dbos==3.4.0",),
+        isolation="the leader's own threads",
+        durable="yes, flushed",
+        notes="SQLite; B, E, F are steps of one workflow, one after another; E writes plain files",
+    ),
+    System(
+        name="luigi",
+        group="luigi",
+        packages=("luigi==3.8.1",),
+        isolation="a process a job (fork)",
+        durable="yes, not flushed",
+        notes="its state is the files that tasks leave",
+    ),
+    System(
+        name="redun",
+        group="redun",
+        packages=("redun==0.44.1",),
+        isolation="reused workers",
+        durable="partly",
+        notes="SQLite; writes down later than it runs, so some of what has ended runs again; E writes plain files",
+    ),
+    System(
         name="dask",
         group="dask",
         packages=("dask==2026.8.0", "distributed==2026.8.0"),
@@ -77,6 +108,36 @@ SYSTEMS = (
         packages=("ray==2.60.0",),
         isolation="reused workers",
         notes="keeps no state; leader MiB is the driver alone, its daemons are in all MiB; E passes bytes through shared memory",
+    ),
+    System(
+        name="executorlib, a process a call",
+        group="executorlib",
+        variant="call",
+        packages=("executorlib==1.11.0",),
+        isolation="a process a job (fresh interpreter)",
+        notes="C is laid out by the leader; E writes plain files",
+    ),
+    System(
+        name="executorlib, reused workers",
+        group="executorlib",
+        variant="block",
+        packages=("executorlib==1.11.0",),
+        isolation="reused workers",
+        notes="block allocation; C is laid out by the leader; E writes plain files",
+    ),
+    System(
+        name="doit",
+        group="doit",
+        packages=("doit==0.37.0",),
+        isolation="reused workers",
+        notes="writes its state at the end; C is laid out beforehand; E writes plain files",
+    ),
+    System(
+        name="hyperqueue",
+        group="hyperqueue",
+        packages=("hyperqueue==0.27.0",),
+        isolation="a process a job (fresh interpreter)",
+        notes="Python API; values pass as files; C is laid out beforehand; its journal is not in the package on PyPI",
     ),
     System(
         name="floor: fork a job",
@@ -116,6 +177,7 @@ class Scenario:
             "C": 2 ** (size + 1) - 1,
             "D": 1,
             "E": size * 1024 * 1024,
+            "F": size * (size - 1) // 2,
         }[self.letter]
 
 
@@ -124,83 +186,9 @@ SCENARIOS = {
     for one in (
         Scenario("A", "a fan-out of no-op jobs and a job that sums", (100, 1_000, 10_000, 100_000)),
         Scenario("B", "a chain: every job adds one to what the last returned", (200,)),
-        Scenario("C", "a binary recursion: every job above depth 0 makes two", (9,)),
+        Scenario("C", "a binary recursion: every job above depth 0 makes two", (9, 13)),
         Scenario("D", "hello world: one job", (1,)),
         Scenario("E", "files of 1 MiB: a job writes each, one job reads all", (200,)),
+        Scenario("F", "a fan-out whose leader is killed in the middle, and its resumption", (200, 10_000)),
     )
 }
-
-
-class Environments:
-    """A virtual environment a group, made once and kept under `cache`."""
-
-    def __init__(self, cache: Path) -> None:
-        self._home = cache / "environments"
-
-    def python(self, group: str) -> Path:
-        """Its interpreter."""
-        return self._home / group / "bin" / "python"
-
-    def prepare(self, group: str) -> None:
-        """Make it, or bring it up to date. Raises CalledProcessError."""
-        wanted = self._wanted(group)
-        mark = self._home / group / "installed.json"
-        if mark.exists() and json.loads(mark.read_text()) == wanted:
-            return
-        if not self.python(group).exists():
-            _call(sys.executable, "-m", "venv", self._home / group)
-        if wanted["packages"]:
-            pip = (self.python(group), "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-            _call(*pip, *wanted["packages"])
-            if group == "moil":
-                # Same version, other code: pip would leave the old one where it is.
-                _call(*pip, "--force-reinstall", "--no-deps", *wanted["packages"])
-        mark.write_text(json.dumps(wanted))
-
-    def versions(self, group: str) -> dict[str, str]:
-        """Of the packages that were asked for."""
-        names = ["moil"] if group == "moil" else [one.partition("==")[0] for one in self._wanted(group)["packages"]]
-        code = "import sys, importlib.metadata as m, json; print(json.dumps({n: m.version(n) for n in sys.argv[1:]}))"
-        found: dict[str, str] = json.loads(subprocess.check_output([self.python(group), "-c", code, *names], text=True))
-        return found
-
-    def _wanted(self, group: str) -> dict[str, object]:
-        packages = next(one.packages for one in SYSTEMS if one.group == group)
-        wanted: dict[str, object] = {"python": sys.version, "packages": list(packages)}
-        if group == "moil":
-            wanted |= {"packages": [str(ROOT)], "source": _digest_of_source()}
-        return wanted
-
-
-def _digest_of_source() -> str:
-    digest = hashlib.sha256()
-    for path in sorted([ROOT / "pyproject.toml", *(ROOT / "src").rglob("*.py")]):
-        digest.update(f"{path}\0".encode() + path.read_bytes())
-    return digest.hexdigest()
-
-
-def _call(*command: str | Path) -> None:
-    subprocess.run(command, check=True, stdout=sys.stderr, timeout=1800)
-
-
-def variables(system: System, python: Path, work: Path, workers: int) -> dict[str, str]:
-    """The environment of a run: its own home and temporary directory, and no settings of whoever measures."""
-    dropped = ("MOIL_", "TOIL_", "DASK_", "PARSL_", "RAY_", "PYTHON", "VIRTUAL_ENV")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
-    for name in ("home", "tmp"):
-        (work / name).mkdir()
-    return {
-        **kept,
-        "PATH": f"{python.parent}:{os.defpath}",
-        "VIRTUAL_ENV": str(python.parent.parent),
-        "HOME": str(work / "home"),
-        "TMPDIR": str(work / "tmp"),
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "BENCH_VARIANT": system.variant,
-        "BENCH_WORKERS": str(workers),
-    }
-
-
-def program(system: System) -> Path:
-    """What the system runs."""
-    return PROGRAMS / f"on_{system.group}.py"

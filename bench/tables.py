@@ -35,8 +35,8 @@ def render(rows: list[Row], facts: Facts) -> str:
     parts = [_heading(facts), *_summary(rows)]
     for letter, size in _pieces(rows):
         parts.append(_table(letter, size, rows))
-    flushes = _flushes(rows)
-    return "\n\n".join([*parts, *([flushes] if flushes else []), _systems(rows)]) + "\n"
+    parts += filter(None, [_resumptions(rows), _flushes(rows)])
+    return "\n\n".join([*parts, _systems(rows)]) + "\n"
 
 
 def _heading(facts: Facts) -> str:
@@ -128,6 +128,25 @@ def _ratio(value: float, base: list[Row], key: str) -> str:
     return f"{number(value / median(one[key] for one in base))}" if base else ""
 
 
+def _resumptions(rows: list[Row]) -> str:
+    mine = [one for one in rows if one["scenario"] == "F"]
+    if not mine:
+        return ""
+    head = ["", "jobs", "runs", "ran before", "ran again", "processes left", "first new job s", "resumption s"]
+    lines = [_line(head), _rule(len(head) - 1)]
+    for name in _names(mine):
+        for size in sorted({one["size"] for one in mine if one["system"] == name}):
+            every = [one for one in mine if one["system"] == name and one["size"] == size]
+            right = _right(every)
+            if not right:
+                lines.append(_line([name, f"{size:,}", "0", every[0]["error"], "", "", "", ""]))
+                continue
+            counts = (", ".join(str(one[key]) for one in right) for key in ("before", "again", "alive"))
+            times = (number(median(one[key] for one in right)) for key in ("first", "wall"))
+            lines.append(_line([name, f"{size:,}", f"{len(right)} of {len(every)}", *counts, *times]))
+    return f"### F: {SCENARIOS['F'].title}\n\n" + "\n".join(lines)
+
+
 def _flushes(rows: list[Row]) -> str:
     counted = [one for one in rows if "flushes" in one]
     if not counted:
@@ -150,7 +169,7 @@ def _systems(rows: list[Row]) -> str:
 
 
 def _pieces(rows: list[Row]) -> Iterator[tuple[str, int]]:
-    yield from sorted({(one["scenario"], one["size"]) for one in rows if "flushes" not in one})
+    yield from sorted({(one["scenario"], one["size"]) for one in rows if "flushes" not in one and one["scenario"] != "F"})
 
 
 def _names(rows: list[Row]) -> list[str]:

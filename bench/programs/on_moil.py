@@ -4,6 +4,7 @@ import os
 import sys
 
 import moil
+from marks import mark
 from moil import File
 
 SMALL = {"cores": 1, "memory": "100 MiB", "disk": "1 MiB"}
@@ -23,6 +24,16 @@ def total(numbers):
 @moil.job(**SMALL)
 def fan(n):
     return total([noop(i) for i in range(n)])
+
+
+@moil.job(**SMALL)
+def marked(i):
+    return mark(i)
+
+
+@moil.job(**SMALL)
+def marked_fan(n):
+    return total([marked(i) for i in range(n)])
 
 
 @moil.job(**SMALL)
@@ -92,7 +103,8 @@ def processes(n):
 if __name__ == "__main__":
     scenario, n = sys.argv[1], int(sys.argv[2])
     work = {
-        "A": (fan, n), "B": (chain, n), "C": (node, n), "D": (hello,), "E": (files, n), "processes": (processes, n),
+        "A": (fan, n), "B": (chain, n), "C": (node, n), "D": (hello,), "E": (files, n), "F": (marked_fan, n),
+        "processes": (processes, n),
     }[scenario]
     result = moil.run(
         *work,
@@ -100,6 +112,7 @@ if __name__ == "__main__":
         job_store="job-store",
         isolation=os.environ["BENCH_VARIANT"],
         max_cores=float(os.environ["BENCH_WORKERS"]),
+        restart="BENCH_RESUME" in os.environ,
         clean=os.environ.get("BENCH_CLEAN", "on-success"),
     )
     print("RESULT", result)

@@ -3,6 +3,7 @@
 import os
 import sys
 
+from marks import mark
 from toil.common import Toil
 from toil.job import Job
 
@@ -20,6 +21,15 @@ def total(job, numbers):
 
 def fan(job, n):
     numbers = [job.addChildJobFn(noop, i, **SMALL).rv() for i in range(n)]
+    return job.addFollowOnJobFn(total, numbers, **SMALL).rv()
+
+
+def marked(job, i):
+    return mark(i)
+
+
+def marked_fan(job, n):
+    numbers = [job.addChildJobFn(marked, i, **SMALL).rv() for i in range(n)]
     return job.addFollowOnJobFn(total, numbers, **SMALL).rv()
 
 
@@ -75,11 +85,12 @@ def files(job, n):
 
 if __name__ == "__main__":
     scenario, n = sys.argv[1], int(sys.argv[2])
-    work = {"A": (fan, n), "B": (chain, n), "C": (node, n), "D": (hello,), "E": (files, n)}[scenario]
+    work = {"A": (fan, n), "B": (chain, n), "C": (node, n), "D": (hello,), "E": (files, n), "F": (marked_fan, n)}[scenario]
     options = Job.Runner.getDefaultOptions("file:" + os.path.abspath("job-store"))
     options.logLevel = "ERROR"
     options.workDir = os.environ["TMPDIR"]
     options.maxCores = int(os.environ["BENCH_WORKERS"])
+    options.restart = "BENCH_RESUME" in os.environ
     with Toil(options) as toil:
-        result = toil.start(Job.wrapJobFn(*work, **SMALL))
+        result = toil.restart() if options.restart else toil.start(Job.wrapJobFn(*work, **SMALL))
     print("RESULT", result)
