@@ -23,11 +23,12 @@ from moil import plugins
 from moil.core.records import Call
 from moil.core.requirements import format_size, parse_size
 from moil.deployment import boot, bundle, clean_room, discover, manifest, native, pack, pins, signing, variables
-from moil.deployment.freeze import Freezer, Frozen, Place, Target, item_of
+from moil.deployment.freeze import Freezer, Frozen, Place, Target
 from moil.deployment.listing import Listing, decode
 from moil.deployment.manifest import Deployment, Unit
 from moil.deployment.plan import Plan
 from moil.deployment.prepare import base_python
+from moil.deployment.press import item_of
 from moil.engine_settings import EngineSettings
 from moil.errors import DamagedError, DeploymentError, NoSuchKey
 from moil.ports.batch_system import BatchSystem

@@ -15,7 +15,7 @@ from pathlib import Path
 from moil.deployment import bytecode, manifest, view
 from moil.deployment.extract import TIME
 from moil.deployment.distributions import Installed
-from moil.deployment.freeze import item_of
+from moil.deployment.press import item_of
 from moil.deployment.listing import DIRECTORY, EXECUTABLE, LINK, Listing
 from moil.deployment.manifest import Deployment, EntryPoint, Unit
 from moil.deployment.plan import PlannedUnit, Source

@@ -4,6 +4,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,12 @@ from moil.deployment import cache as caches
 from moil.deployment import extract as extraction
 from moil.deployment import pack, signing
 from moil.deployment.cache import Cache
-from moil.deployment.freeze import Freezer, Memory, Place, Target
+from moil.deployment.fingerprints import Fingerprint, Memory
+from moil.deployment.freeze import Freezer, Place, Target
 from moil.deployment.listing import DIRECTORY, EXECUTABLE, FILE, LINK, Item, Listing
 from moil.deployment.manifest import EntryPoint, Unit
 from moil.deployment.plan import Plan, PlannedRoot, PlannedUnit, Source, UnitKind
+from moil.deployment.press import press
 from moil.errors import DamagedError, DeploymentError, UsageError
 
 ENGINE = Unit(name="moil", digest="0" * 64)
@@ -232,20 +235,58 @@ def test_a_failure_is_not_tried_again_at_once(tmp_path):
     assert len(tries) == 1
 
 
-def test_a_file_that_changes_while_it_is_frozen_is_read_again(home, store, tmp_path, monkeypatch):
-    original, changed = Memory.listing, []
+def changing(change):
+    """Press, and when all has been read for the first time, change it."""
+    changed = []
 
-    def changing(self, unit):
-        listing = original(self, unit)
+    def pressing(sources, to):
+        pressed = press(sources, to)
         if not changed:
-            changed.append((home / "pkg/core.py").write_text("NEW = 3\n"))
-        return listing
+            changed.append(change())
+        return pressed
 
-    monkeypatch.setattr(Memory, "listing", changing)
+    return pressing
+
+
+def test_a_file_that_changes_while_it_is_frozen_is_read_again(home, store, tmp_path, monkeypatch):
+    monkeypatch.setattr("moil.deployment.freeze.press", changing(lambda: (home / "pkg/core.py").write_text("NEW = 3\n")))
     unit = unit_of(freeze(home, store, tmp_path))
     cache = Cache(tmp_path / "cache")
     cache.ensure(unit, store)
     assert (cache.directory(unit) / "pkg/core.py").read_text() == "NEW = 3\n"
+
+
+def test_a_large_file_that_changes_before_it_is_uploaded_is_read_again(home, store, tmp_path, monkeypatch):
+    large = home / "pkg/large.bin"
+    before, after = large.read_bytes(), os.urandom(pack.ALONE + 2)
+    monkeypatch.setattr("moil.deployment.freeze.press", changing(lambda: large.write_bytes(after)))
+    unit = unit_of(freeze(home, store, tmp_path))
+    cache = Cache(tmp_path / "cache")
+    cache.ensure(unit, store)
+    assert (cache.directory(unit) / "pkg/large.bin").read_bytes() == after
+    assert list(store.keys("deploy/files/")) == [pack.file_key(hashlib.sha256(after).hexdigest())]
+    large.write_bytes(before)
+    assert unit_of(freeze(home, store, tmp_path)) != unit
+
+
+def test_a_unit_that_never_stops_changing_is_refused(home, store, tmp_path, monkeypatch):
+    def restless(sources, to):
+        (home / "pkg/core.py").write_text(f"{os.urandom(8)!r}\n")
+        return press(sources, to)
+
+    monkeypatch.setattr("moil.deployment.freeze.press", restless)
+    with pytest.raises(UsageError, match="the files of pkg change while they are read; wait until nothing writes"):
+        freeze(home, store, tmp_path)
+    assert not list(store.keys("deploy/listings/"))
+
+
+def test_a_large_compiled_module_travels_in_the_form_that_is_shipped(home, store, tmp_path):
+    data = b"compiled" * pack.ALONE
+    whole = PlannedUnit(name="big", kind=UnitKind.code, root=0, sources=(Source(path="big.pyc", origin="", kind=FILE, content=data),))
+    frozen = Freezer(Place(store=store, scratch=tmp_path)).freeze(replace(plan(home), units=(whole,)), Target(python="3.11", engine=ENGINE))
+    cache = Cache(tmp_path / "cache")
+    cache.ensure(unit_of(frozen), store)
+    assert (cache.directory(unit_of(frozen)) / "big.pyc").read_bytes() == data
 
 
 def test_a_file_that_cannot_be_read_is_named(home, store, tmp_path):
@@ -256,15 +297,23 @@ def test_a_file_that_cannot_be_read_is_named(home, store, tmp_path):
 
 
 def test_digests_are_remembered_until_a_file_changes(home, store, tmp_path, monkeypatch):
-    monkeypatch.setattr("moil.deployment.freeze.RACY", -1000.0)
+    monkeypatch.setattr("moil.deployment.fingerprints.RACY", -1000.0)
     memory = tmp_path / "memory"
-    freeze(home, store, tmp_path, memory)
+
+    def recalled():
+        return Memory(memory).recall(Fingerprint.of(planned(home).sources))
+
+    frozen = freeze(home, store, tmp_path, memory)
     (note,) = memory.iterdir()
-    listing = Memory(memory).listing(planned(home))
+    assert recalled() == frozen.listings[unit_of(frozen).digest]
+    with monkeypatch.context() as unreadable:
+        unreadable.setattr("moil.deployment.freeze.press", None)
+        assert unit_of(freeze(home, store, tmp_path, memory)) == unit_of(frozen), "nothing is read"
     note.write_bytes(b"damaged")
-    assert Memory(memory).listing(planned(home)) == listing, "a damaged note is not believed"
+    assert recalled() is None, "a damaged note is not believed"
+    assert unit_of(freeze(home, store, tmp_path, memory)) == unit_of(frozen)
     (home / "pkg/core.py").write_text("VALUE = 9\n" * 100)
-    assert Memory(memory).listing(planned(home)) != listing
+    assert recalled() is None
 
 
 def test_what_was_just_written_is_not_remembered(home, store, tmp_path):
@@ -343,6 +392,6 @@ def test_a_full_disk_of_the_leaders_is_told_with_its_cure(home, store, tmp_path,
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("moil.deployment.freeze.IN_MEMORY", 0)
-    monkeypatch.setattr(pack, "write", full)
+    monkeypatch.setattr(pack.Writer, "add", full)
     with pytest.raises(UsageError, match="the code cannot be packed in .*: No space left on device; free some space there"):
         freeze(home, store, tmp_path)

@@ -8,9 +8,9 @@ both files. Only what really belongs to its source is shipped; Python compiles t
 from __future__ import annotations
 
 import importlib.util
+import io
 import os
 import sys
-from pathlib import Path
 
 _HEADER = 16
 _HASHED, _CHECKED = 0b01, 0b10
@@ -42,8 +42,8 @@ def of_file(pyc: str) -> bytes | None:
     source = source_of(pyc)
     if not source:
         return None
-    with open(source, "rb") as file:
-        return normalised(Path(pyc).read_bytes(), file.read(), os.fstat(file.fileno()).st_mtime)
+    with io.FileIO(source) as file, io.FileIO(pyc) as compiled:
+        return normalised(compiled.readall(), file.readall(), os.fstat(file.fileno()).st_mtime)
 
 
 def _belongs(header: bytes, source: bytes, digest: bytes, mtime: float | None) -> bool:

@@ -1,40 +1,35 @@
-"""From a plan to a deployment: reads every file once, names it by its content, and puts what is missing into the store.
+"""From a plan to a deployment: names each unit by its content, and puts what is missing into the store.
 
 A unit is uploaded if the store does not have its listing. What a run before has uploaded beside this store (its *shelf*)
-is taken from there, so a second run of the same code sends nothing and an edit sends one unit. Files are read twice,
-once for their digest and once for the pack; one that changes in between is noticed by its digest, and its unit is begun
-again, so what is frozen is a state that a unit really was in.
-
-Digests are remembered on this machine for each unit, under a fingerprint of its files' names, sizes, times and inodes.
-A unit with a file that was written in the last two seconds is not remembered: another write could leave all of these as
-they are (the trap that git calls a racily clean entry).
+is taken from there, so a second run of the same code sends nothing and an edit sends one unit. A unit whose files change
+while they are read is begun again, so what is frozen is a state that it really was in.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import tempfile
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
-from moil.deployment import bytecode, pack
-from moil.deployment.listing import DIRECTORY, EXECUTABLE, FILE, LINK, Item, Listing, decode
+from moil.deployment import pack
+from moil.deployment.fingerprints import Fingerprint, Memory
+from moil.deployment.listing import Listing
 from moil.deployment.manifest import Deployment, Native, Root, Unit
-from moil.deployment.plan import Plan, PlannedUnit, Source, UnitKind
-from moil.errors import DamagedError, UsageError
+from moil.deployment.plan import Plan, PlannedUnit, UnitKind
+from moil.deployment.press import Large, Pressed, press
+from moil.errors import UsageError
 from moil.ports.job_store import DurableStore, Shelf
 
-RACY = 2.0
 MOST_TRIES = 3
 THREADS = 4
 IN_MEMORY = 4 * 1024 * 1024
-"""Packs of so many bytes are made in memory, larger ones in a file."""
+"""Packs of units of so many bytes are made in memory, larger ones in a file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,12 +72,12 @@ class Freezer:
     """Freezes the units of one plan."""
 
     def __init__(self, place: Place) -> None:
-        self._place = place
+        self._place, self._memory = place, Memory(place.memory)
         self._shelf: Shelf | None = place.store.shelf
         self._present = set(place.store.keys("deploy/"))
         self._listings: dict[str, Listing] = {}
-        self._uploaded: list[str] = []
-        self._bytes = 0
+        #: Units that were uploaded, and bytes.
+        self._sent: list[tuple[str, int]] = []
 
     def freeze(self, plan: Plan, target: Target) -> Frozen:
         """Upload what is missing. Raises UsageError for a file that cannot be read, StoreError."""
@@ -103,7 +98,10 @@ class Freezer:
         if key not in self._present:
             self._place.store.put(key, deployment.encode())
         return Frozen(
-            deployment=deployment, listings=self._listings, uploaded=self._uploaded, uploaded_bytes=self._bytes
+            deployment=deployment,
+            listings=self._listings,
+            uploaded=[name for name, _ in self._sent],
+            uploaded_bytes=sum(size for _, size in self._sent),
         )
 
     def _unit(self, planned: PlannedUnit) -> tuple[PlannedUnit, Unit]:
@@ -113,47 +111,75 @@ class Freezer:
         raise UsageError(f"the files of {planned.name} change while they are read; wait until nothing writes to them")
 
     def _frozen(self, planned: PlannedUnit) -> Unit:
-        listing = Memory(self._place.memory).listing(planned)
+        fingerprint = Fingerprint.of(planned.sources)
+        listing = self._memory.recall(fingerprint)
+        if listing is None or not self._has(listing.digest, listing):
+            listing = self._read(planned, fingerprint)
+            self._memory.remember(fingerprint, listing)
         digest = listing.digest
         self._listings[digest] = listing
-        if pack.listing_key(digest) not in self._present:
-            self._provide(planned, digest, listing)
         return Unit(name=planned.name, digest=digest, version=planned.version, size=listing.size)
 
-    def _provide(self, planned: PlannedUnit, digest: str, listing: Listing) -> None:
-        keys = pack.keys(digest, listing)
-        if self._shelf is None or not self._shelf.lend(keys):
-            self._upload(planned, digest, listing)
-            self._uploaded.append(planned.name)
-            if self._shelf is not None:
-                self._shelf.keep(keys)
+    def _has(self, digest: str, listing: Listing) -> bool:
+        """Whether the store has the unit, now that the shelf has been asked."""
+        if pack.listing_key(digest) in self._present:
+            return True
+        return self._shelf is not None and self._shelf.lend(pack.keys(digest, listing))
 
-    def _upload(self, planned: PlannedUnit, digest: str, listing: Listing) -> None:
-        sources = {one.path: one for one in planned.sources}
-        store = self._place.store
-        for item in listing.files():
-            if item.size > pack.ALONE and pack.file_key(item.content) not in self._present:
-                _check_unchanged(sources[item.path], item)
-                store.upload(pack.file_key(item.content), Path(sources[item.path].origin))
-                self._bytes += item.size
-        if pack.pack_key(digest) in pack.keys(digest, listing):
-            self._bytes += self._upload_pack(digest, listing, lambda item: _unchanged(sources[item.path], item))
+    def _read(self, planned: PlannedUnit, fingerprint: Fingerprint) -> Listing:
+        with self._scratch(planned) as file:
+            pressed = press(planned.sources, file)
+            digest = pressed.listing.digest
+            if not self._has(digest, pressed.listing):
+                self._upload(planned, fingerprint, pressed, file)
+            elif Fingerprint.of(planned.sources) != fingerprint:
+                raise _Changed
+        return pressed.listing
+
+    def _upload(self, planned: PlannedUnit, fingerprint: Fingerprint, pressed: Pressed, packed: IO[bytes]) -> None:
+        store, listing, digest = self._place.store, pressed.listing, pressed.listing.digest
+        keys = pack.keys(digest, listing)
+        sent = self._upload_large(pressed.large)
+        if Fingerprint.of(planned.sources) != fingerprint:
+            # The bytes behind the digest of a large file may be others.
+            store.delete(key for key, _ in sent)
+            raise _Changed
+        size = sum(size for _, size in sent)
+        if pack.pack_key(digest) in keys:
+            packed.flush()
+            size += packed.tell()
+            if isinstance(packed, io.BytesIO):
+                store.put(pack.pack_key(digest), packed.getvalue())
+            else:
+                store.upload(pack.pack_key(digest), Path(packed.name))
         data = listing.encode()
         store.put(pack.listing_key(digest), data)
-        self._bytes += len(data)
+        self._sent.append((planned.name, size + len(data)))
+        if self._shelf is not None:
+            self._shelf.keep(keys)
 
-    def _upload_pack(self, digest: str, listing: Listing, read: Callable[[Item], bytes]) -> int:
-        if sum(item.size for item in pack.packed(listing)) <= IN_MEMORY:
-            buffer = io.BytesIO()
-            pack.write(listing, read, buffer)
-            self._place.store.put(pack.pack_key(digest), buffer.getvalue())
-            return buffer.tell()
+    def _upload_large(self, large: Sequence[Large]) -> list[tuple[str, int]]:
+        """Those that are not there; their keys and sizes."""
+        sent = []
+        for one in large:
+            key = pack.file_key(one.item.content)
+            if key not in self._present:
+                if one.data is None:
+                    self._place.store.upload(key, Path(one.source.origin))
+                else:
+                    self._place.store.put(key, one.data)
+                sent.append((key, one.item.size))
+        return sent
+
+    @contextmanager
+    def _scratch(self, planned: PlannedUnit) -> Iterator[IO[bytes]]:
+        """Where a unit's pack is written. Raises UsageError if that is impossible."""
+        if planned.size <= IN_MEMORY:
+            yield io.BytesIO()
+            return
         try:
             with tempfile.NamedTemporaryFile(prefix="pack-", dir=self._place.scratch) as file:
-                pack.write(listing, read, file)
-                file.flush()
-                self._place.store.upload(pack.pack_key(digest), Path(file.name))
-                return file.tell()
+                yield file
         except OSError as error:
             raise UsageError(
                 f"the code cannot be packed in {self._place.scratch}: {error.strerror}; free some space there, or choose "
@@ -175,112 +201,3 @@ def _roots(plan: Plan, frozen: Sequence[tuple[PlannedUnit, Unit]]) -> tuple[Root
 
 def _by_name(unit: Unit) -> tuple[str, str]:
     return unit.name, unit.digest
-
-
-class Memory:
-    """What the digests of a unit's files were when they were last read."""
-
-    def __init__(self, directory: Path | None) -> None:
-        self._directory = directory
-
-    def listing(self, planned: PlannedUnit) -> Listing:
-        """The unit's listing, remembered or made anew. Raises UsageError for a file that cannot be read."""
-        fingerprint, newest = _fingerprint(planned.sources)
-        known = self._recall(fingerprint)
-        if known is not None:
-            return known
-        listing = Listing.of(found for one in planned.sources if (found := item_of(one)) is not None)
-        if fingerprint and newest < time.time() - RACY:
-            self._remember(fingerprint, listing)
-        return listing
-
-    def _recall(self, fingerprint: str) -> Listing | None:
-        if self._directory is None or not fingerprint:
-            return None
-        try:
-            data = (self._directory / fingerprint).read_bytes()
-            return decode(data[64:], data[:64].decode())
-        except (OSError, ValueError, DamagedError):
-            return None
-
-    def _remember(self, fingerprint: str, listing: Listing) -> None:
-        if self._directory is None:
-            return
-        with suppress(OSError):  # it is read again next time
-            self._directory.mkdir(parents=True, exist_ok=True)
-            staged = self._directory / f".{fingerprint}.{os.getpid()}"
-            staged.write_bytes(listing.digest.encode() + listing.encode())
-            staged.replace(self._directory / fingerprint)
-
-
-def _fingerprint(sources: Iterable[Source]) -> tuple[str, float]:
-    """A digest of all that shows whether a file has changed, and the time of the newest change; "" if none can be had."""
-    digest, newest = hashlib.sha256(), 0.0
-    for one in sources:
-        told = f"{one.path}\0{one.kind}\0{one.target}\0{one.transform}\0"
-        if one.content is not None:
-            told += hashlib.sha256(one.content).hexdigest()
-        elif one.kind in (FILE, EXECUTABLE):
-            for path in (one.origin, bytecode.source_of(one.origin)) if one.transform else (one.origin,):
-                try:
-                    found = os.stat(path)
-                except OSError:
-                    return "", 0.0
-                told += f"{path}\0{found.st_size}\0{found.st_mtime_ns}\0{found.st_ino}\0"
-                newest = max(newest, found.st_mtime, found.st_ctime)
-        digest.update(told.encode(errors="surrogateescape"))
-    return digest.hexdigest(), newest
-
-
-def item_of(source: Source) -> Item | None:
-    """The item of one file; None if there is nothing to ship after all (a .pyc that does not belong to its source)."""
-    if source.kind == LINK:
-        return Item(source.path, LINK, source.target)
-    if source.kind == DIRECTORY:
-        return Item(source.path, DIRECTORY)
-    if source.content is None and not source.transform:
-        digest, size = _digest(source)
-        return Item(source.path, source.kind, digest, size)
-    data = read(source)
-    return None if data is None else Item(source.path, source.kind, hashlib.sha256(data).hexdigest(), len(data))
-
-
-def read(source: Source) -> bytes | None:
-    """The bytes that stand for a file. Raises UsageError."""
-    if source.content is not None:
-        return source.content
-    try:
-        return bytecode.of_file(source.origin) if source.transform else Path(source.origin).read_bytes()
-    except OSError as error:
-        raise _unreadable(source, error) from error
-
-
-def _digest(source: Source) -> tuple[str, int]:
-    digest, size = hashlib.sha256(), 0
-    try:
-        with open(source.origin, "rb", buffering=0) as file:
-            while chunk := file.read(pack.CHUNK):
-                digest.update(chunk)
-                size += len(chunk)
-    except OSError as error:
-        raise _unreadable(source, error) from error
-    return digest.hexdigest(), size
-
-
-def _unreadable(source: Source, error: OSError) -> UsageError:
-    return UsageError(
-        f"{source.origin} is to be shipped ({source.reason}) and cannot be read: {error.strerror}; make it readable, or "
-        f"leave it out with a line in .moilignore"
-    )
-
-
-def _unchanged(source: Source, item: Item) -> bytes:
-    data = read(source)
-    if data is None or hashlib.sha256(data).hexdigest() != item.content:
-        raise _Changed
-    return data
-
-
-def _check_unchanged(source: Source, item: Item) -> None:
-    if _digest(source) != (item.content, item.size):
-        raise _Changed

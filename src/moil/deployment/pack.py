@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Callable, Iterator
-from typing import IO, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from moil.deployment.listing import Item, Listing
 from moil.errors import DamagedError
@@ -61,16 +61,27 @@ def packed(listing: Listing) -> Iterator[Item]:
             yield one
 
 
-def write(listing: Listing, read: Callable[[Item], bytes], to: IO[bytes]) -> None:
-    """Write the pack of a unit; `read` gives an item's bytes, which must be what its digest says."""
-    squeeze, stored = zlib.compressobj(_LEVEL), False
-    for one in packed(listing):
-        wants_stored = _is_dense(one.path)
-        if wants_stored is not stored:
-            to.write(squeeze.flush())
-            squeeze, stored = zlib.compressobj(0 if wants_stored else _LEVEL), wants_stored
-        to.write(squeeze.compress(read(one)))
-    to.write(squeeze.flush())
+class Writer:
+    """Writes a pack, content by content."""
+
+    def __init__(self, to: IO[bytes]) -> None:
+        self._to = to
+        self._squeeze: Any = None
+        self._stored = False
+
+    def add(self, path: str, data: bytes) -> None:
+        """The next content; `path` tells whether it will get smaller."""
+        stored = _is_dense(path)
+        if self._squeeze is None or stored is not self._stored:
+            self.close()
+            self._squeeze, self._stored = zlib.compressobj(0 if stored else _LEVEL), stored
+        self._to.write(self._squeeze.compress(data))
+
+    def close(self) -> None:
+        """The end: nothing is added any more."""
+        if self._squeeze is not None:
+            self._to.write(self._squeeze.flush())
+            self._squeeze = None
 
 
 def _is_dense(path: str) -> bool:
