@@ -15,7 +15,7 @@ import sys
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,6 @@ class Shipped:
     engine: Unit
     plan: Plan | None = None
     deployment: Deployment | None = None
-    listings: Mapping[str, Listing] = field(default_factory=dict)
 
 
 class Shipping:
@@ -137,9 +136,7 @@ class Shipping:
         if before:
             self._say_what_changed(key, before[-1], frozen)
         name = pins.write(self._store, key, self._pin(frozen.deployment.digest))
-        return Shipped(
-            pin=name, key=key, engine=engine, plan=plan, deployment=frozen.deployment, listings=frozen.listings
-        )
+        return Shipped(pin=name, key=key, engine=engine, plan=plan, deployment=frozen.deployment)
 
     def _plan(self) -> Plan:
         return discover.discover(request_of(self._program.entry, self._settings, self._store.locator))
@@ -155,7 +152,7 @@ class Shipping:
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
         target = Target(python=version, engine=engine, native=native.of_plan(plan))
         frozen = Freezer(
-            Place(store=self._store, scratch=self._site.work, memory=_user_cache("listings"))
+            Place(store=self._store, scratch=self._site.work, memory=_user_cache("units"))
         ).freeze(plan, target)
         for remark in (*plan.remarks, *too_large(plan)):
             self._program.say(remark)

@@ -14,9 +14,9 @@ from moil.deployment import cache as caches
 from moil.deployment import extract as extraction
 from moil.deployment import pack, signing
 from moil.deployment.cache import Cache
-from moil.deployment.fingerprints import Fingerprint, Memory
+from moil.deployment.fingerprints import Fingerprint, Known, Memory
 from moil.deployment.freeze import Freezer, Place, Target
-from moil.deployment.listing import DIRECTORY, EXECUTABLE, FILE, LINK, Item, Listing
+from moil.deployment.listing import DIRECTORY, EXECUTABLE, FILE, LINK, Item, Listing, decode
 from moil.deployment.manifest import EntryPoint, Unit
 from moil.deployment.plan import Plan, PlannedRoot, PlannedUnit, Source, UnitKind
 from moil.deployment.press import press
@@ -68,6 +68,10 @@ def freeze(home, store, tmp_path, memory=None):
 
 def unit_of(frozen):
     return frozen.deployment.roots[0].units[0]
+
+
+def listing_of(unit, store):
+    return decode(store.get(pack.listing_key(unit.digest)), unit.digest)
 
 
 @pytest.fixture
@@ -158,8 +162,8 @@ def test_an_edit_sends_one_unit(home, store, unit, tmp_path):
 
 
 @pytest.mark.parametrize("key", [pack.pack_key, pack.listing_key, None], ids=["pack", "listing", "large file"])
-def test_a_changed_byte_is_refused(store, unit, frozen, tmp_path, key):
-    large = next(one for one in frozen.listings[unit.digest].files() if one.size > pack.ALONE)
+def test_a_changed_byte_is_refused(store, unit, tmp_path, key):
+    large = next(one for one in listing_of(unit, store).files() if one.size > pack.ALONE)
     file = object_path(store.path, pack.file_key(large.content) if key is None else key(unit.digest))
     file.chmod(0o644)
     data = bytearray(file.read_bytes())
@@ -305,7 +309,7 @@ def test_digests_are_remembered_until_a_file_changes(home, store, tmp_path, monk
 
     frozen = freeze(home, store, tmp_path, memory)
     (note,) = memory.iterdir()
-    assert recalled() == frozen.listings[unit_of(frozen).digest]
+    assert recalled() == Known.of(listing_of(unit_of(frozen), store))
     with monkeypatch.context() as unreadable:
         unreadable.setattr("moil.deployment.freeze.press", None)
         assert unit_of(freeze(home, store, tmp_path, memory)) == unit_of(frozen), "nothing is read"

@@ -15,6 +15,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from itertools import groupby
 
 from moil.adapters import disk
 
@@ -35,14 +36,15 @@ class DirectoryShelf:
         if not self._is_ours() or not all(os.path.exists(self._shelved(key)) for key in keys):
             return False
         try:
-            for key in keys:
-                target = self._path_of(key)
-                self._prepare(os.path.dirname(target))
-                with suppress(FileExistsError):
-                    os.link(self._shelved(key), target)
-                with suppress(PermissionError):
-                    os.utime(self._shelved(key))
-                disk.flush_directory(os.path.dirname(target))
+            # Their order is kept: what is named last says that the others are there.
+            for folder, some in groupby(keys, key=lambda key: os.path.dirname(self._path_of(key))):
+                self._prepare(folder)
+                for key in some:
+                    with suppress(FileExistsError):
+                        os.link(self._shelved(key), self._path_of(key))
+                    with suppress(PermissionError):
+                        os.utime(self._shelved(key))
+                disk.flush_directory(folder)
         except OSError:
             return False
         return True

@@ -12,18 +12,18 @@ import io
 import os
 import sys
 
+_ENDING = f".{sys.implementation.cache_tag}.pyc"
 _HEADER = 16
 _HASHED, _CHECKED = 0b01, 0b10
 
 
 def source_of(pyc: str) -> str:
     """The path of the source that a ``__pycache__/*.pyc`` was made of; "" if the name is another one."""
-    folder, name = os.path.split(pyc)
-    above, cache = os.path.split(folder)
-    parts = name.split(".")
-    if cache != "__pycache__" or len(parts) < 3 or parts[-1] != "pyc" or parts[-2] != sys.implementation.cache_tag:
+    folder, _, name = pyc.rpartition("/")
+    start, module = folder.removesuffix("__pycache__"), name.removesuffix(_ENDING)
+    if start == folder or not f"/{start}".endswith("/") or module in (name, ""):
         return ""
-    return os.path.join(above, ".".join(parts[:-2]) + ".py")
+    return f"{start}{module}.py"
 
 
 def normalised(pyc: bytes, source: bytes, mtime: float | None = None) -> bytes | None:

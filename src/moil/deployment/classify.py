@@ -10,7 +10,7 @@ user's: it was copied there.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 
 from moil.deployment.tree import ancestors
@@ -63,7 +63,10 @@ class Classifier:
         return any(spelling in self._sites for spelling in _spellings(directory))
 
 
-def _spellings(path: str) -> tuple[str, ...]:
+def _spellings(path: str) -> Iterator[str]:
+    """As it is spelt, and then as it really is, which takes a while to find out and is seldom asked for."""
     lexical = os.path.abspath(path)
+    yield lexical
     real = os.path.realpath(lexical)
-    return (lexical,) if real == lexical else (lexical, real)
+    if real != lexical:
+        yield real

@@ -148,7 +148,10 @@ def _source(distribution: Distribution, path: str, reason: str) -> Source | None
         return None
     if where.startswith("bin/") and (distribution.script_names & {where[4:], where[4:].removesuffix("-script.py")}):
         return None
-    origin = os.path.normpath(os.path.join(distribution.site, path))
+    if path.startswith(("../", "/")):
+        origin = os.path.normpath(os.path.join(distribution.site, path))
+    else:
+        origin = f"{distribution.site}{os.sep}{path}"
     if where.startswith("bin/"):
         return _script(origin, where, reason)
     return _file(origin, where, reason)

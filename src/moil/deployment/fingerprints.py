@@ -1,4 +1,6 @@
-"""Listings of units that were read before, found again by a fingerprint of their files' names, sizes, times and inodes.
+"""Units that were read before, known again by a fingerprint of their files' names, sizes, times and inodes.
+
+What is remembered of a unit is all that it takes to ship it again: nothing of its listing need be read.
 
 A unit with a file that was written in the last two seconds is not remembered: another write could leave all of these as
 they are (the trap that git calls a racily clean entry).
@@ -7,6 +9,7 @@ they are (the trap that git calls a racily clean entry).
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import time
 from collections.abc import Iterable
@@ -14,12 +17,28 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from moil.deployment import bytecode
-from moil.deployment.listing import EXECUTABLE, FILE, Listing, decode
+from moil.deployment import bytecode, pack
+from moil.deployment.listing import EXECUTABLE, FILE, Listing
 from moil.deployment.plan import Source
-from moil.errors import DamagedError
 
 RACY = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is to be known of a unit to ship it."""
+
+    digest: str
+    #: Bytes of all its files.
+    size: int
+    #: The keys of all that it consists of in a job store.
+    keys: tuple[str, ...]
+
+    @staticmethod
+    def of(listing: Listing) -> Known:
+        """That of a unit with this listing."""
+        digest = listing.digest
+        return Known(digest, listing.size, tuple(pack.keys(digest, listing)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,45 +53,56 @@ class Fingerprint:
     @staticmethod
     def of(sources: Iterable[Source]) -> Fingerprint:
         """That of these files, as they are now."""
-        digest, newest = hashlib.sha256(), 0.0
+        told: list[str] = []
+        newest, seen = 0.0, set[str]()
         for one in sources:
-            told = f"{one.path}\0{one.kind}\0{one.target}\0{one.transform}\0"
+            told.append(f"{one.path}\0{one.kind}\0{one.target}\0{one.transform}")
             if one.content is not None:
-                told += hashlib.sha256(one.content).hexdigest()
+                told.append(hashlib.sha256(one.content).hexdigest())
             elif one.kind in (FILE, EXECUTABLE):
                 for path in (one.origin, bytecode.source_of(one.origin)) if one.transform else (one.origin,):
+                    if path in seen:
+                        continue
+                    seen.add(path)
                     try:
                         found = os.stat(path)
                     except OSError:
                         return Fingerprint("", 0.0)
-                    told += f"{path}\0{found.st_size}\0{found.st_mtime_ns}\0{found.st_ino}\0"
+                    told.append(f"{path}\0{found.st_size}\0{found.st_mtime_ns}\0{found.st_ino}")
                     newest = max(newest, found.st_mtime, found.st_ctime)
-            digest.update(told.encode(errors="surrogateescape"))
-        return Fingerprint(digest.hexdigest(), newest)
+        return Fingerprint(hashlib.sha256("\0".join(told).encode(errors="surrogateescape")).hexdigest(), newest)
 
 
 class Memory:
-    """Listings by fingerprint, in a directory; None: nowhere. One that cannot be kept only costs time."""
+    """Notes by fingerprint, in a directory; None: nowhere. One that cannot be kept, or is damaged, only costs time.
+
+    STORED FORMAT, in users' caches: the SHA-256 of what follows, and JSON. Whoever changes it changes the directory's name.
+    """
 
     def __init__(self, directory: Path | None) -> None:
         self._directory = directory
 
-    def recall(self, fingerprint: Fingerprint) -> Listing | None:
-        """The listing, if it is known and not damaged."""
+    def recall(self, fingerprint: Fingerprint) -> Known | None:
+        """What is known of the unit, if it is and the note is not damaged."""
         if self._directory is None or not fingerprint.digest:
             return None
         try:
-            data = (self._directory / fingerprint.digest).read_bytes()
-            return decode(data[64:], data[:64].decode())
-        except (OSError, ValueError, DamagedError):
+            note = (self._directory / fingerprint.digest).read_bytes()
+        except OSError:
             return None
+        check, data = note[:64], note[64:]
+        if hashlib.sha256(data).hexdigest().encode() != check:
+            return None
+        digest, size, keys = json.loads(data)
+        return Known(digest, size, tuple(keys))
 
-    def remember(self, fingerprint: Fingerprint, listing: Listing) -> None:
+    def remember(self, fingerprint: Fingerprint, known: Known) -> None:
         """For the next time."""
         if self._directory is None or not fingerprint.digest or fingerprint.newest >= time.time() - RACY:
             return
         with suppress(OSError):
             self._directory.mkdir(parents=True, exist_ok=True)
             staged = self._directory / f".{fingerprint.digest}.{os.getpid()}"
-            staged.write_bytes(listing.digest.encode() + listing.encode())
+            data = json.dumps([known.digest, known.size, known.keys]).encode()
+            staged.write_bytes(hashlib.sha256(data).hexdigest().encode() + data)
             staged.replace(self._directory / fingerprint.digest)

@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from moil.deployment import pack
-from moil.deployment.fingerprints import Fingerprint, Memory
-from moil.deployment.listing import Listing
+from moil.deployment.fingerprints import Fingerprint, Known, Memory
 from moil.deployment.manifest import Deployment, Native, Root, Unit
 from moil.deployment.plan import Plan, PlannedUnit, UnitKind
 from moil.deployment.press import Large, Pressed, press
@@ -57,8 +56,6 @@ class Frozen:
     """What came of it."""
 
     deployment: Deployment
-    #: By the digest of each unit.
-    listings: dict[str, Listing] = field(default_factory=dict)
     #: The units that had to be uploaded, and the bytes that this took.
     uploaded: list[str] = field(default_factory=list)
     uploaded_bytes: int = 0
@@ -75,7 +72,6 @@ class Freezer:
         self._place, self._memory = place, Memory(place.memory)
         self._shelf: Shelf | None = place.store.shelf
         self._present = set(place.store.keys("deploy/"))
-        self._listings: dict[str, Listing] = {}
         #: Units that were uploaded, and bytes.
         self._sent: list[tuple[str, int]] = []
 
@@ -99,7 +95,6 @@ class Freezer:
             self._place.store.put(key, deployment.encode())
         return Frozen(
             deployment=deployment,
-            listings=self._listings,
             uploaded=[name for name, _ in self._sent],
             uploaded_bytes=sum(size for _, size in self._sent),
         )
@@ -112,51 +107,50 @@ class Freezer:
 
     def _frozen(self, planned: PlannedUnit) -> Unit:
         fingerprint = Fingerprint.of(planned.sources)
-        listing = self._memory.recall(fingerprint)
-        if listing is None or not self._has(listing.digest, listing):
-            listing = self._read(planned, fingerprint)
-            self._memory.remember(fingerprint, listing)
-        digest = listing.digest
-        self._listings[digest] = listing
-        return Unit(name=planned.name, digest=digest, version=planned.version, size=listing.size)
+        known = self._memory.recall(fingerprint)
+        if known is None or not self._has(known):
+            known = self._read(planned, fingerprint)
+            self._memory.remember(fingerprint, known)
+        return Unit(name=planned.name, digest=known.digest, version=planned.version, size=known.size)
 
-    def _has(self, digest: str, listing: Listing) -> bool:
+    def _has(self, unit: Known) -> bool:
         """Whether the store has the unit, now that the shelf has been asked."""
-        if pack.listing_key(digest) in self._present:
+        if pack.listing_key(unit.digest) in self._present:
             return True
-        return self._shelf is not None and self._shelf.lend(pack.keys(digest, listing))
+        return self._shelf is not None and self._shelf.lend(unit.keys)
 
-    def _read(self, planned: PlannedUnit, fingerprint: Fingerprint) -> Listing:
+    def _read(self, planned: PlannedUnit, fingerprint: Fingerprint) -> Known:
         with self._scratch(planned) as file:
             pressed = press(planned.sources, file)
-            digest = pressed.listing.digest
-            if not self._has(digest, pressed.listing):
-                self._upload(planned, fingerprint, pressed, file)
+            known = Known.of(pressed.listing)
+            if not self._has(known):
+                self._upload(planned, fingerprint, known, pressed, file)
             elif Fingerprint.of(planned.sources) != fingerprint:
                 raise _Changed
-        return pressed.listing
+        return known
 
-    def _upload(self, planned: PlannedUnit, fingerprint: Fingerprint, pressed: Pressed, packed: IO[bytes]) -> None:
-        store, listing, digest = self._place.store, pressed.listing, pressed.listing.digest
-        keys = pack.keys(digest, listing)
+    def _upload(
+        self, planned: PlannedUnit, fingerprint: Fingerprint, known: Known, pressed: Pressed, packed: IO[bytes]
+    ) -> None:
+        store, digest = self._place.store, known.digest
         sent = self._upload_large(pressed.large)
         if Fingerprint.of(planned.sources) != fingerprint:
             # The bytes behind the digest of a large file may be others.
             store.delete(key for key, _ in sent)
             raise _Changed
         size = sum(size for _, size in sent)
-        if pack.pack_key(digest) in keys:
+        if pack.pack_key(digest) in known.keys:
             packed.flush()
             size += packed.tell()
             if isinstance(packed, io.BytesIO):
                 store.put(pack.pack_key(digest), packed.getvalue())
             else:
                 store.upload(pack.pack_key(digest), Path(packed.name))
-        data = listing.encode()
+        data = pressed.listing.encode()
         store.put(pack.listing_key(digest), data)
         self._sent.append((planned.name, size + len(data)))
         if self._shelf is not None:
-            self._shelf.keep(keys)
+            self._shelf.keep(known.keys)
 
     def _upload_large(self, large: Sequence[Large]) -> list[tuple[str, int]]:
         """Those that are not there; their keys and sizes."""
