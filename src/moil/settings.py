@@ -18,12 +18,11 @@ Values are kept in the user's words (a size stays ``"4 GiB"``); whoever calls `r
 
 from __future__ import annotations
 
-import difflib
+import importlib
 import math
 import os
 import re
 import shlex
-import tomllib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
@@ -243,7 +242,7 @@ _READERS: dict[type, Callable[[object], Any]] = {bool: _switch, int: _whole, flo
 
 def nearest(name: str, names: Iterable[str]) -> str:
     """``"; did you mean 'retries'?"`` if one of `names` is close to `name`, else nothing."""
-    close = difflib.get_close_matches(name, list(names), n=1)
+    close = importlib.import_module("difflib").get_close_matches(name, list(names), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
@@ -374,7 +373,8 @@ def _user_file(environ: Mapping[str, str]) -> Path | None:
 def _load(path: Path) -> dict[str, object]:
     try:
         with path.open("rb") as file:
-            return tomllib.load(file)
+            found: dict[str, object] = importlib.import_module("tomllib").load(file)
+            return found
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     except ValueError as error:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import importlib
 import importlib.metadata
 import importlib.util
 import json
@@ -24,7 +25,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -62,8 +62,8 @@ def needs(script: str) -> Needs:
         raise UsageError(f"{script} has {len(blocks)} blocks '# /// script'; leave one")
     lines = (line[2:] if line.startswith("# ") else line[1:] for line in blocks[0].splitlines(keepends=True))
     try:
-        table = tomllib.loads("".join(lines))
-    except tomllib.TOMLDecodeError as error:
+        table = importlib.import_module("tomllib").loads("".join(lines))
+    except ValueError as error:
         raise UsageError(f"the block '# /// script' of {script} is not valid TOML: {error}") from None
     return _checked(script, table)
 

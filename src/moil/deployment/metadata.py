@@ -6,6 +6,7 @@ names of its top-level modules are all that is known, and everything below them 
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import posixpath
@@ -14,7 +15,6 @@ from collections.abc import Iterator
 from csv import reader
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import PathDistribution
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,8 @@ class Distribution:
         text = self.text("METADATA") if self.metadata.endswith(".dist-info") else None
         if text is not None:
             return tuple(_headers(text, "Requires-Dist"))
-        return tuple(PathDistribution(Path(self.metadata)).requires or ())
+        installed = importlib.import_module("importlib.metadata").PathDistribution(Path(self.metadata))
+        return tuple(installed.requires or ())
 
     @cached_property
     def script_names(self) -> frozenset[str]:

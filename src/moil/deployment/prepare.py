@@ -7,11 +7,11 @@ counts) are read at its start and never again.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 import platform
 import sys
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,7 +100,8 @@ def _fetched(deployment: Deployment, store: JobStore, cache: Cache) -> list[Leas
     """All units, several at a time: most of the work is hashing, inflating and writing, which threads do side by side."""
     units = [unit for unit in deployment.units() if unit is not deployment.engine]
     largest_first = sorted(units, key=lambda unit: unit.size, reverse=True)
-    with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
+    futures = importlib.import_module("concurrent.futures")  # where all is here already nobody waits for it
+    with futures.ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
         return list(pool.map(lambda unit: cache.ensure(unit, store), largest_first))
 
 

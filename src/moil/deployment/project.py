@@ -6,8 +6,8 @@ that: so where the settings say nothing, the two lists of the program's own proj
 
 from __future__ import annotations
 
+import importlib
 import shlex
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ def patterns(directory: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     path = Path(directory, FILE)
     try:
         with path.open("rb") as file:
-            table: Any = tomllib.load(file).get("tool", {}).get("moil", {})
+            table: Any = importlib.import_module("tomllib").load(file).get("tool", {}).get("moil", {})
         return _listed(table, INCLUDE), _listed(table, EXCLUDE)
     except OSError:
         return (), ()

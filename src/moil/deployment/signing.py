@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import secrets
+import os
 from contextlib import suppress
 
 from moil.errors import DamagedError, KeyExists, NoSuchKey
@@ -22,7 +22,7 @@ _MAC = hashlib.sha256().digest_size
 def make_key(store: JobStore) -> bytes:
     """The run's key; made if there is none."""
     with suppress(KeyExists):
-        store.put(KEY, secrets.token_bytes(32), if_absent=True)
+        store.put(KEY, os.urandom(32), if_absent=True)
     return read_key(store)
 
 

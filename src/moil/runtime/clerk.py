@@ -25,7 +25,7 @@ from moil.runtime.mailbox import Letter, Mailbox, Order, Sack
 from moil.runtime.queues import PILOTS, Chunk, Claim, Queues
 
 GATHER = 0.05
-"""Seconds for which submissions are gathered, so that those that come one by one still share an array."""
+"""The least number of seconds between two submissions, so that attempts that come one by one still share an array."""
 HASTE = 1.0
 """The least number of seconds between two questions to the scheduler."""
 LONGEST_SILENCE = 60.0
@@ -103,7 +103,7 @@ class Clerk:
         self._site, self._tell = site, tell
         self._changed = threading.Condition()
         self._pending: dict[str, Submission] = {}
-        self._pending_since = 0.0
+        self._hand_over_at = 0.0
         self._cancels: set[SchedulerId] = set()
         self._errands: deque[Callable[[], None]] = deque()
         self._calls: deque[Callable[[], None]] = deque()
@@ -119,10 +119,8 @@ class Clerk:
     # -- from the leader's thread --------------------------------------------------------------------------------
 
     def submit(self, submissions: Iterable[Submission]) -> None:
-        """Hand them over when the time comes."""
+        """Hand them over: at once, unless others have been a moment ago."""
         with self._changed:
-            if not self._pending:
-                self._pending_since = time.monotonic()
             self._pending.update((one.token, one) for one in submissions)
             self._changed.notify()
 
@@ -214,14 +212,14 @@ class Clerk:
             or self._cancels
             or self._errands
             or self._calls
-            or (self._pending and now >= self._pending_since + GATHER)
+            or (self._pending and now >= self._hand_over_at)
             or (self._watched and now >= self._ask_at)
         )
 
     def _until(self) -> float | None:
         moments = [self._ask_at] if self._watched else []
         if self._pending:
-            moments.append(self._pending_since + GATHER)
+            moments.append(self._hand_over_at)
         return max(0.0, min(moments) - time.monotonic()) if moments else None
 
     def _step(self) -> None:
@@ -280,9 +278,11 @@ class Clerk:
         """What is pending, by shape."""
         assert self._found is not None
         with self._changed:
-            if self._pending and time.monotonic() < self._pending_since + GATHER:
+            if time.monotonic() < self._hand_over_at:
                 return
             pending = list(self._pending.values())
+        if pending:
+            self._hand_over_at = time.monotonic() + GATHER
         shapes: dict[tuple[str, Requirements], list[Submission]] = {}
         for one in pending:
             if one.token in self._found:
