@@ -100,8 +100,8 @@ def _fetched(deployment: Deployment, store: JobStore, cache: Cache) -> list[Leas
     """All units, several at a time: most of the work is hashing, inflating and writing, which threads do side by side."""
     units = [unit for unit in deployment.units() if unit is not deployment.engine]
     largest_first = sorted(units, key=lambda unit: unit.size, reverse=True)
-    futures = importlib.import_module("concurrent.futures")  # where all is here already nobody waits for it
-    with futures.ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
+    threads = importlib.import_module("concurrent.futures")  # where all is here already nobody waits for it
+    with threads.ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
         return list(pool.map(lambda unit: cache.ensure(unit, store), largest_first))
 
 
