@@ -124,7 +124,7 @@ class Shipping:
 
     def _ship(self, scheduler: Scheduler) -> Shipped:
         key = signing.make_key(self._store)
-        engine = bundle.put(self._store)
+        engine = bundle.put(self._store, _user_cache("engines"))
         before = pins.names(self._store)
         if before and self._settings.frozen:
             return self._kept(key, engine, before[-1])

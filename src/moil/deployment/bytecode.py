@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import marshal
 import os
 import sys
 
+MAGIC = importlib.util.MAGIC_NUMBER
 _ENDING = f".{sys.implementation.cache_tag}.pyc"
 _HEADER = 16
 _HASHED, _CHECKED = 0b01, 0b10
@@ -26,15 +28,31 @@ def source_of(pyc: str) -> str:
     return f"{start}{module}.py"
 
 
+def compiled_of(source: str) -> str:
+    """The path of the ``__pycache__/*.pyc`` of a source."""
+    folder, _, name = source.rpartition("/")
+    return f"{folder}/__pycache__/{name.removesuffix('.py')}{_ENDING}".removeprefix("/")
+
+
+def compiled(name: str, source: bytes) -> bytes:
+    """A ``.pyc`` in the form that is shipped."""
+    code = marshal.dumps(compile(source, name, "exec", dont_inherit=True, optimize=0))
+    return _headed(importlib.util.source_hash(source), code)
+
+
 def normalised(pyc: bytes, source: bytes, mtime: float | None = None) -> bytes | None:
     """The ``.pyc`` in the form that is shipped; None if it does not belong to this source.
 
     `mtime` is the source's; without it a ``.pyc`` that goes by times is believed if the size agrees.
     """
     digest = importlib.util.source_hash(source)
-    if pyc[:4] != importlib.util.MAGIC_NUMBER or len(pyc) <= _HEADER or not _belongs(pyc[4:_HEADER], source, digest, mtime):
+    if pyc[:4] != MAGIC or len(pyc) <= _HEADER or not _belongs(pyc[4:_HEADER], source, digest, mtime):
         return None
-    return pyc[:4] + _HASHED.to_bytes(4, "little") + digest + pyc[_HEADER:]
+    return _headed(digest, pyc[_HEADER:])
+
+
+def _headed(digest: bytes, code: bytes) -> bytes:
+    return MAGIC + _HASHED.to_bytes(4, "little") + digest + code
 
 
 def of_file(pyc: str) -> bytes | None:
