@@ -22,7 +22,7 @@ from moil.adapters.slurm_settings import SlurmSettings
 from moil.core.records import JobState, Outcome
 from moil.deployment import listing, manifest, pins, view
 from moil.engine_settings import EngineSettings
-from moil.runtime import files, journal, records, status
+from moil.runtime import files, journal, outbox, records, status
 from moil.session import RECORD_FORMAT
 from moil.settings import Setting, settings_of
 
@@ -111,6 +111,7 @@ def formats() -> str:
         ("the run's record, `run.json`", "`moil.session`", str(RECORD_FORMAT)),
         ("the run's status, `status/…`", "`moil.runtime.status`", str(status.FORMAT)),
         ("listing of a unit, and the order of its pack", "`moil.deployment.listing`, `….pack`", str(listing.FORMAT)),
+        ("outcomes that a slot keeps for the next leader", "`moil.runtime.outbox`", str(outbox.FORMAT)),
         ("deployment", "`moil.deployment.manifest`", str(manifest.FORMAT)),
         ("pin of a run", "`moil.deployment.pins`", str(pins.FORMAT)),
         ("environment in a worker's cache", "`moil.deployment.view`", str(view.FORMAT)),

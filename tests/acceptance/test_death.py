@@ -5,6 +5,7 @@ import random
 import shlex
 import signal
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,21 @@ def test_a_worker_that_is_killed_costs_nothing(runner, tmp_path, victim):
     os.kill(zygote if victim == "zygote" else processes.children(zygote)[0], signal.SIGKILL)
     stdout, stderr = process.communicate(timeout=60)
     assert (process.returncode, stdout) == (0, "28\n"), stderr
+
+
+@pytest.mark.parametrize(("isolation", "width"), [("job", 800), ("worker", 6000)])
+def test_what_has_ended_when_the_leader_is_killed_does_not_run_again(runner, tmp_path, isolation, width):
+    trace, slots = tmp_path / "trace", 2
+    words = ("quick_fan", trace, width, "--job-store", tmp_path / "store", "--isolation", isolation, "--max-cores", slots)
+    process = runner.start(*words)
+    wait_for_lines(trace, width // 4)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL, "it was quicker than this test: make it wider"
+    eventually(lambda: not runner.mine())
+    assert runner.run(*words, "--restart").stdout == f"{sum(range(width))}\n"
+    again = [number for number, times in Counter(trace.read_text().split()).items() if times > 1]
+    assert len(again) <= slots, "only what was running runs again"
 
 
 @pytest.mark.exhaustive

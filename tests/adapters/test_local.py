@@ -12,15 +12,17 @@ from moil.core.records import Outcome
 from moil.core.requirements import GIB, MIB, Accelerator, Ceiling, Requirements
 from moil.errors import UsageError
 from moil.ports.batch_system import Phase
-from moil.runtime import entry
+from moil.runtime import entry, messages
 from moil.runtime.interpreter import worker_command
+from moil.runtime.messages import Message
 from moil.runtime.reactor import SelectorReactor, SystemClock
+from moil.runtime.records import OutcomeRecord, encode_outcome, token
 from moil.testing.batch_system import SMALL, BatchSystemTests, Bench, serves, touches
 
 pytestmark = pytest.mark.slow
 
 
-def make_bench(tmp_path, isolation="job", ceiling=None, command=None):
+def make_bench(tmp_path, isolation="job", ceiling=None, command=None, late=None):
     store = DirectoryStore(tmp_path / "store", create=True)
     work = tmp_path / "work"
     work.mkdir()
@@ -37,7 +39,7 @@ def make_bench(tmp_path, isolation="job", ceiling=None, command=None):
     }
     launch = Launch(command=command or worker_command(None), env=dict(os.environ), header=header, work=work)
     machine = Machine(ceiling or Ceiling(cores=2, memory=4 * GIB, disk=GIB, accelerators=2))
-    return Bench(LocalBatchSystem(reactor, machine, launch), reactor, store)
+    return Bench(LocalBatchSystem(reactor, machine, launch, late=late or {}), reactor, store)
 
 
 @pytest.fixture(params=["job", "worker"])
@@ -68,6 +70,25 @@ def test_a_service_that_holds_what_its_client_needs_is_a_deadlock_that_is_told(s
     assert ended.outcome is Outcome.failed
     assert "deadlock" in ended.failure.error
     assert "serves" in ended.failure.error
+
+
+def test_what_a_slot_has_said_to_a_leader_before_counts(tmp_path):
+    def said(job):
+        return Message(messages.DONE, token(job, 1), encode_outcome(OutcomeRecord(job=job, attempt=1, value=b"before"))).packet()
+
+    (tmp_path / "gone").mkdir()
+    spilled = Message(messages.DONE, token(3, 1), bytes(messages.LARGEST + 1)).packet(str(tmp_path / "gone" / "3.1"))
+    (tmp_path / "gone" / "3.1").unlink()
+    bench = make_bench(tmp_path, late={token(1, 1): said(1), token(2, 1): said(2), token(3, 1): spilled})
+    try:
+        first = bench.submit(touches, tmp_path / "note", 0.0)
+        assert bench.outcome(first).value == b"before", "it is not run"
+        assert bench.outcome(token(2, 1)).value == b"before", "the leader before had it out"
+        assert bench.wait(token(3, 1), Phase.ended).outcome is Outcome.lost, "its outcome was too long to be kept"
+        assert not (tmp_path / "note").exists()
+    finally:
+        bench.batch.close()
+        bench.reactor.close()
 
 
 def test_accelerators_are_not_shared(small, tmp_path):

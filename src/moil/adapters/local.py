@@ -20,6 +20,7 @@ import socket
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from moil.adapters.machine import Grant, Machine, device_variables, measure
@@ -31,7 +32,7 @@ from moil.core.requirements import Ceiling, format_size, parse_cores, parse_size
 from moil.errors import UsageError
 from moil.ports.batch_system import ExternalId, Phase, Report, Submission
 from moil.ports.reactor import Reactor
-from moil.runtime import messages
+from moil.runtime import messages, outbox
 from moil.runtime.interpreter import Interpreter
 from moil.runtime.messages import Message
 
@@ -66,8 +67,18 @@ class LocalBatchSystem:
 
     poll_interval: float | None = None
 
-    def __init__(self, reactor: Reactor, machine: Machine, launch: Launch, *, max_jobs: int | None = None) -> None:
+    def __init__(
+        self,
+        reactor: Reactor,
+        machine: Machine,
+        launch: Launch,
+        *,
+        max_jobs: int | None = None,
+        late: Mapping[ExternalId, bytes] = MappingProxyType({}),
+    ) -> None:
+        """`late`: what slots of leaders before have said of attempts (see `moil.runtime.outbox`)."""
         self._reactor, self._machine, self._launch = reactor, machine, launch
+        self._late = dict(late)
         self._max_jobs = max_jobs
         self._host = socket.gethostname()
         self._queue: deque[Submission] = deque()
@@ -95,11 +106,20 @@ class LocalBatchSystem:
         """Enough to look past a job that does not fit, and to send ahead."""
         return 64 + 32 * int(self._machine.ceiling.cores or 1)
 
+    @property
+    def reasons(self) -> Mapping[str, int]:
+        """None: what waits here waits for room."""
+        return {}
+
     def submit(self, submissions: Sequence[Submission]) -> Sequence[ExternalId]:
         """Queue the attempts; they start as soon as there is room."""
         for one in submissions:
             self._known.add(one.token)
-            self._queue.append(one)
+            if self._late and (late := self._heard_late(one.token)):
+                self._reports.append(late)
+                self._reactor.wake()
+            else:
+                self._queue.append(one)
         self._start_what_fits()
         return [one.token for one in submissions]
 
@@ -113,9 +133,25 @@ class LocalBatchSystem:
         if unknown:
             told = {one.id for one in reports}
             gone = Failure(error="the machine's leader went away while the attempt ran", host=self._host)
-            lost = (one for one in unknown if one not in told)
-            reports.extend(Report(id=one, phase=Phase.ended, outcome=Outcome.lost, failure=gone) for one in lost)
+            reports.extend(
+                self._heard_late(one) or Report(id=one, phase=Phase.ended, outcome=Outcome.lost, failure=gone)
+                for one in unknown
+                if one not in told
+            )
         return reports
+
+    def _heard_late(self, token: ExternalId) -> Report | None:
+        """What a slot has said to a leader before, of an attempt that is done; None: nothing."""
+        packet = self._late.pop(token, None)
+        if packet is None:
+            return None
+        try:
+            told = messages.read(packet)
+        except OSError:
+            return None
+        self._known.discard(token)
+        used = Usage(wall=told.wall, cpu=told.cpu, memory=told.memory)
+        return Report(id=token, phase=Phase.ended, record=told.body, usage=used, host=self._host)
 
     def cancel(self, ids: Collection[ExternalId]) -> None:
         """End the attempts, queued or running."""
@@ -437,4 +473,5 @@ def on_this_machine(site: Any) -> LocalBatchSystem:
         accelerators=settings.max_accelerators,
     )
     launch = Launch(command=site.command, env=site.env, header=site.header, work=site.work, ahead=site.ahead)
-    return LocalBatchSystem(site.reactor, Machine(ceiling), launch, max_jobs=settings.max_jobs)
+    late = outbox.read(site.work)
+    return LocalBatchSystem(site.reactor, Machine(ceiling), launch, max_jobs=settings.max_jobs, late=late)

@@ -12,7 +12,6 @@ import gc
 import os
 import resource
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -90,11 +89,19 @@ class House(Protocol):
         ...
 
 
+class Channel(Protocol):
+    """What outcomes are sent through."""
+
+    def sendall(self, packet: bytes, /) -> None:
+        """One packet. Raises OSError."""
+        ...
+
+
 class JobProcess:
     """The process itself, from the fork on."""
 
     def __init__(
-        self, order: Order, house: House, channel: socket.socket, *, stop: int = -1, cpu_before: float = 0.0
+        self, order: Order, house: House, channel: Channel, *, stop: int = -1, cpu_before: float = 0.0
     ) -> None:
         self._order, self._house, self._channel, self._stop = order, house, channel, stop
         self._started = time.monotonic()

@@ -89,12 +89,17 @@ def drain(queue: socket.socket) -> list[str]:
     tokens: list[str] = []
     with contextlib.suppress(BlockingIOError):
         while packet := queue.recv(PACKET, socket.MSG_DONTWAIT):
-            _, flags, length, _, _, _ = _HEAD.unpack_from(packet)
-            start = _HEAD.size + length
-            if flags & SPILLED:
-                os.unlink(packet[start:])
-            tokens.append(packet[_HEAD.size : start].decode())
+            _, token = kind_and_token(packet)
+            if packet[1] & SPILLED:
+                os.unlink(packet[_HEAD.size + len(token) :])
+            tokens.append(token)
     return tokens
+
+
+def kind_and_token(packet: bytes) -> tuple[bytes, str]:
+    """What a packet says, and of which attempt."""
+    kind, _, length, _, _, _ = _HEAD.unpack_from(packet)
+    return kind, packet[_HEAD.size : _HEAD.size + length].decode()
 
 
 def read(packet: bytes) -> Message:

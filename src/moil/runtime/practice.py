@@ -16,6 +16,7 @@ from moil.runtime import messages
 from moil.runtime.codec import Encoder
 from moil.runtime.job_process import JobProcess, Order
 from moil.runtime.messages import Message
+from moil.runtime.outbox import Outbox, Voice
 from moil.runtime.records import Task, encode_task
 from moil.runtime.slot import House
 from moil.runtime.slot_directory import SlotDirectory
@@ -38,11 +39,14 @@ def practise(house: House) -> None:
     packet = Message(messages.TASK, "1.1", record).packet()
     stage = replace(house, load=_nothing_to_load)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    outbox = Outbox(house.work)
     with ours, theirs:
         for _ in range(TIMES):
-            attempt = JobProcess(Order.read(packet, home), stage, theirs)
+            outbox.turn()
+            attempt = JobProcess(Order.read(packet, home), stage, Voice(theirs, outbox))
             attempt.report(messages.RETURNED, attempt.work())
             ours.recv(messages.PACKET)
+    outbox.remove()
 
 
 def _nothing_to_load() -> None:

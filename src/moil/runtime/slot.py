@@ -14,8 +14,9 @@ from moil.core.records import Outcome
 from moil.ports.job_store import JobStore
 from moil.runtime import deferred, messages, processes
 from moil.runtime.attempt_log import AttemptLog
-from moil.runtime.job_process import enter, place_of
+from moil.runtime.job_process import Channel, enter, place_of
 from moil.runtime.messages import Message
+from moil.runtime.outbox import Outbox, Voice
 from moil.runtime.slot_directory import SlotDirectory
 
 
@@ -31,6 +32,8 @@ class House:
     log_limit: int
     isolation: str
     host: str
+    #: Its slots keep outcomes for a leader that comes after this one.
+    has_outboxes: bool = False
 
 
 @record(kw_only=False)
@@ -64,8 +67,15 @@ class Slot:
         self.home.make()
         enter(self.home.scratch)
         place_of(house, self.home)
+        self.outbox = Outbox(house.work) if house.has_outboxes else None
+        self.voice: Channel = self.channel if self.outbox is None else Voice(self.channel, self.outbox)
         self.baseline = processes.own_memory()
         self.log = AttemptLog(Path(f"{home}.log"), house.store, house.log_limit)
+
+    def turn(self) -> None:
+        """Between two attempts."""
+        if self.outbox is not None:
+            self.outbox.turn()
 
     def tell(self, message: Message) -> None:
         """Say it to the leader. Raises Gone."""

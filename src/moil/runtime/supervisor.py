@@ -126,12 +126,15 @@ class _Attempt:
         self._pidfd = os.pidfd_open(self.pid)
 
     def _fork(self, stop: int) -> int:
-        parent, slot = os.getpid(), self._slot
+        parent, slot, service = os.getpid(), self._slot, self._order.service
+        if not service:
+            slot.turn()
         pid = os.fork()
         if pid == 0:
             if stop >= 0:
                 os.close(self._stop_end)
-            JobProcess(self._order, slot.house, slot.channel, stop=stop).run(parent, slot.log.fd)
+            voice = slot.channel if service else slot.voice  # services are started anew by every leader
+            JobProcess(self._order, slot.house, voice, stop=stop).run(parent, slot.log.fd)
         if stop >= 0:
             os.close(stop)
         return pid

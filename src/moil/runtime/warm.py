@@ -255,8 +255,9 @@ def _take_attempts(slot: Slot, board: _Board, gate: socket.socket) -> None:
         board.begin(order)
         if board.asleep:
             gate.send(WOKEN)
+        slot.turn()
         enter(slot.home.scratch)
-        job = JobProcess(order, slot.house, slot.channel, cpu_before=cpu)
+        job = JobProcess(order, slot.house, slot.voice, cpu_before=cpu)
         record = job.work()
         fit = record.outcome is Outcome.completed
         if fit and _leaves_nothing(slot):

@@ -117,6 +117,7 @@ class Zygote:
             log_limit=header["log_limit"],
             isolation=header["isolation"],
             host=socket.gethostname(),
+            has_outboxes=True,
         )
         if house.isolation == "job":
             practise(house)
