@@ -162,7 +162,7 @@ def start(callee: Callee, resolved: Resolved, *, ahead: Interpreter | None = Non
             callee=callee,
             settings=settings,
             others=resolved.instances,
-            observers=lambda _store: (EventLog(), *observers_for(settings)),
+            observers=lambda reasons: (EventLog(), *observers_for(settings, reasons)),
             say=lambda text: print(f"moil: {text}", file=sys.stderr),
             ahead=ahead,
             **more,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
 from moil.core.events import AttemptEnded, Event, JobCommitted, ServiceDown
@@ -19,22 +19,25 @@ LINE_EVERY = 30.0
 FIRST_LINE = 5.0
 REDRAW_EVERY = 0.25
 LONGEST = 5
+MOST_REASONS = 3
 
 
-def observers_for(settings: EngineSettings, stream: TextIO | None = None) -> Sequence[Observer]:
-    """The display that suits the stream and the settings."""
+def observers_for(
+    settings: EngineSettings, reasons: Callable[[], Mapping[str, int]] = dict, stream: TextIO | None = None
+) -> Sequence[Observer]:
+    """The display that suits the stream and the settings. `reasons` tells why what waits in the queue does."""
     stream = stream or sys.stderr
     assert stream is not None, "a program without standard error shows no progress"
     if not settings.progress or settings.log_level in ("error", "critical", "off"):
         return ()
-    return (LiveDisplay(stream),) if stream.isatty() else (LineDisplay(stream),)
+    return (LiveDisplay(stream, reasons),) if stream.isatty() else (LineDisplay(stream, reasons),)
 
 
 class _Figures:
     """What both displays show."""
 
-    def __init__(self, now: Callable[[], float] = time.time) -> None:
-        self.now = now
+    def __init__(self, reasons: Callable[[], Mapping[str, int]], now: Callable[[], float] = time.time) -> None:
+        self.now, self._reasons = now, reasons
         self.started = now()
         self.finished_jobs = 0
         self.failed_attempts = 0
@@ -51,18 +54,34 @@ class _Figures:
         total = sum(counts.values())
         parts = [f"{counts[JobState.done]} of {total} jobs done"]
         others = (JobState.running, JobState.submitted, JobState.ready, JobState.waiting, JobState.failed)
-        parts.extend(f"{counts[state]} {state.value}" for state in others if counts[state])
+        waiting = in_queue(self._reasons())
+        for state in others:
+            if counts[state]:
+                why = f" ({waiting})" if waiting and state is JobState.submitted else ""
+                parts.append(f"{counts[state]} {state.value}{why}")
         elapsed = self.now() - self.started
         rate = self.finished_jobs / elapsed if elapsed > 0 else 0.0
         parts.append(f"{rate:.0f} jobs/s" if rate >= 10 else f"{rate:.1f} jobs/s")
         return ", ".join(parts)
 
 
+def in_queue(reasons: Mapping[str, int]) -> str:
+    """Why what waits in the queue does, in few words: the most frequent reasons, without their cures."""
+    words: Counter[str] = Counter()
+    for why, count in reasons.items():
+        words[why.partition(":")[0]] += count
+    if len(words) == 1:
+        return next(iter(words))
+    return ", ".join(f"{count} {why}" for why, count in words.most_common(MOST_REASONS))
+
+
 class LineDisplay:
     """One line now and then, for logs."""
 
-    def __init__(self, stream: TextIO, now: Callable[[], float] = time.time) -> None:
-        self._stream, self._figures = stream, _Figures(now)
+    def __init__(
+        self, stream: TextIO, reasons: Callable[[], Mapping[str, int]] = dict, now: Callable[[], float] = time.time
+    ) -> None:
+        self._stream, self._figures = stream, _Figures(reasons, now)
         self._next = self._figures.started + FIRST_LINE
         self._workflow: Workflow | None = None
 
@@ -85,11 +104,11 @@ class LineDisplay:
 class LiveDisplay:
     """A few lines that are drawn again and again."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, reasons: Callable[[], Mapping[str, int]] = dict) -> None:
         from rich.console import Console
         from rich.live import Live
 
-        self._figures = _Figures()
+        self._figures = _Figures(reasons)
         self._live = Live(console=Console(file=stream), auto_refresh=False, transient=False)
         self._live.start()
         self._next = 0.0

@@ -68,7 +68,8 @@ class Start:
     arguments: Mapping[str, str] = field(default_factory=dict)
     #: The words that start this program again; ``--job-store … --restart`` is added to them.
     command: Sequence[str] = ()
-    observers: Callable[[DurableStore], Sequence[Observer]] = lambda _store: ()
+    #: Makes those who are told how it goes; they may ask why what waits in the batch system's queue does.
+    observers: Callable[[status.Reasons], Sequence[Observer]] = lambda _reasons: ()
     say: Callable[[str], None] = lambda _text: None
     program: entry.Entry | None = None
     #: A worker that has been started already, if so.
@@ -236,8 +237,8 @@ class Session:
             self._shipping.rehearse(first.root)
         self._has_begun = True
         self._start.say(f"run {self._start.callee.name} is kept in {world.store.locator}")
-        writer = status.StatusWriter(world.store, replayed.summary, replayed.workflow, self._clock)
-        observers = [writer, *self._start.observers(world.store)]
+        writer = status.StatusWriter(world.store, replayed, self._clock, lambda: world.batch.reasons)
+        observers = [writer, *self._start.observers(lambda: world.batch.reasons)]
         leader = Leader(world, replayed, log, observers)
         try:
             with _interruptible(leader):

@@ -271,6 +271,7 @@ class TestWhatIsSeen:
         found = seen(bench, fake, row(state, reason=reason, host=""))["7_0"]
         assert found.standing is Standing.queued
         assert words in found.reason
+        assert found.stuck is (": " in found.reason)
 
     def test_others_jobs_and_odd_lines_are_passed_over(self, bench, fake):
         assert not seen(bench, fake, row("RUNNING", number=5), "slurm_load: whatever\n", row("RUNNING").replace("7", "N/A", 1))

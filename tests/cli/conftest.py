@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -261,6 +261,7 @@ def build(tmp_path: Path) -> Build:
         known: int | None = None,
         state: str = "running",
         pid: int | None = None,
+        queue: Mapping[str, int] | None = None,
         **record: Any,
     ) -> Synthetic:
         store = DirectoryStore(tmp_path / "run", create=True)
@@ -275,7 +276,8 @@ def build(tmp_path: Path) -> Build:
         log.close()
         if known != 0:
             seen = journal.replay([journal.encode(event) for event in events[:known]])
-            found = status.describe(seen.workflow, seen.summary, state=state, now=seen.summary.updated_at)
+            now = seen.summary.updated_at
+            found = status.describe(seen, state=state, now=now, queue=queue or {})
             found = replace(found, pid=leader.pid)
             store.put("status/00000001", json.dumps(asdict(found)).encode())
         return Synthetic(store, middle)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from moil.core.events import AttemptStarted
 from tests.cli.conftest import HALFWAY, Build, Runs, Tell
 
 
@@ -21,6 +22,16 @@ def test_the_fields_of_json(moil: Tell, build: Build) -> None:
     assert found["store"] == str(run.path)
     assert (found["name"], found["state"], found["attempt"], found["host"]) == ("align", "running", 1, "node7")
     assert found["because"][0].startswith("align #3 has been running")
+
+
+@pytest.mark.parametrize("wanted", ["3", "merge"])
+def test_what_is_in_the_queue_says_why_it_waits_there(moil: Tell, build: Build, wanted: str) -> None:
+    events = [event for event in HALFWAY if not (isinstance(event, AttemptStarted) and event.job == 3)]
+    run = build(events, queue={"Priority": 40})
+    because = moil("explain", run.path, wanted).out.splitlines()
+    assert because[-2].startswith("align #3 is in the queue of the batch system as ")
+    assert because[-1] == "Of what is in the queue 40 wait: Priority."
+    assert "Priority" not in moil("explain", run.path, "2").out
 
 
 def test_in_a_run_that_nobody_leads_everything_waits_for_a_leader(moil: Tell, build: Build, ended_pid: int) -> None:

@@ -55,7 +55,7 @@ def test_it_resumes_with_the_command_that_the_run_itself_named(
 @pytest.mark.slow
 def test_the_fields_of_json_are_those_documented(moil: Tell, runs: Runs) -> None:
     found = moil("status", runs.bad, "--json").json
-    documented = "store id name moil state leader started_at seen_at elapsed caveat jobs jobs_per_second"
+    documented = "store id name moil state leader started_at seen_at elapsed caveat jobs jobs_per_second queue"
     assert list(found) == [*documented.split(), "unsuccessful_attempts", "running", "failures", "next"]
     assert found["store"] == str(runs.bad)
     assert found["state"] == "failed"
@@ -73,6 +73,17 @@ def test_a_run_under_way(moil: Tell, build: Build) -> None:
     assert f"leader  process {os.getpid()} on " in said.out
     assert "Running longest:\n  #3  align  " in said.out
     assert said.out.splitlines()[-1] == f"cancel it:  moil cancel {run.path}"
+
+
+def test_why_what_is_in_the_queue_waits(moil: Tell, build: Build) -> None:
+    run = build(queue={"Resources": 2, "Priority": 40})
+    assert "  in the queue  40 wait: Priority; 2 wait: Resources\n" in moil("status", run.path).out
+    queue = moil("status", run.path, "--json").json["queue"]
+    assert queue == [{"reason": "Priority", "count": 40}, {"reason": "Resources", "count": 2}]
+
+
+def test_of_a_run_that_nobody_leads_nobody_knows_why_it_waits(moil: Tell, build: Build, ended_pid: int) -> None:
+    assert moil("status", build(queue={"Priority": 40}, pid=ended_pid).path, "--json").json["queue"] == []
 
 
 def test_what_the_leader_could_not_write_any_more_is_in_the_journal(moil: Tell, build: Build, ended_pid: int) -> None:

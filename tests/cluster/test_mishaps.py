@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.slurm import LEADER, SlurmCluster, Started
+from tests.cluster.slurm import CONTROLLER, LEADER, SlurmCluster, Started
 
 pytestmark = pytest.mark.cluster
 
@@ -62,6 +62,10 @@ class Run:
                 one.signal("KILL")
                 print("said:", *one.wait()[1:])
 
+    def tell(self, *words: str) -> str:
+        """What a command of ``moil`` prints of the run."""
+        return self.slurm.leader([PYTHON, "-m", "moil", words[0], self.store, *words[1:]]).stdout
+
     def notes(self) -> list[dict[str, object]]:
         path = self.slurm.shared / Path(self.board).name / "runs"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
@@ -108,6 +112,26 @@ def test_nothing_happens(run: Run) -> None:
     run.ended(started)
     assert not run.ran_twice("")
     assert {one["host"] for one in run.notes()} <= set(run.slurm.hosts)
+
+
+def test_what_slurm_does_not_start_is_told_and_why(run: Run) -> None:
+    hosts = f"nodename={','.join(run.slurm.hosts)}"
+    run.slurm.on(CONTROLLER, ["scontrol", "update", hosts, "state=drain", "reason=test"])
+    try:
+        started = run.start()
+        until(lambda: "1 wait: ReqNodeNotAvail" in run.tell("status"))
+        assert run.tell("explain", "1").splitlines()[1].startswith("Of what is in the queue 1 wait: ReqNodeNotAvail")
+        number = run.queue()[0].split()[0]
+        run.slurm.slurm("scontrol", "hold", number)
+        until(lambda: "1 wait: JobHeldUser" in run.tell("status"))
+        run.slurm.slurm("scontrol", "release", number)
+    finally:
+        run.slurm.on(CONTROLLER, ["scontrol", "update", hosts, "state=resume"])
+    run.go()
+    err = run.ended(started)
+    assert err.count("1 in the queue wait in vain: ReqNodeNotAvail") == 1
+    assert err.count("1 in the queue wait in vain: JobHeldUser") == 1
+    assert "scontrol release" in err
 
 
 def test_a_job_is_cancelled_by_hand(run: Run) -> None:

@@ -331,6 +331,21 @@ def test_orders_travel_whole():
     assert box.order("b", 0) is None
 
 
+def test_why_attempts_wait_is_known_and_what_waits_in_vain_is_told_once(stage, scheduler):
+    stage.submit("1.1", "2.1", "3.1")
+    stage.until(lambda: stage.submitted() == 3)
+    waits, held = Seen(standing=Standing.queued, reason="Priority"), Seen(standing=Standing.queued, reason="Held: let it go", stuck=True)
+    scheduler.seen |= {"1_0": waits, "1_1": waits, "1_2": held}
+    stage.until(lambda: stage.batch.reasons == {"Priority": 2, "Held: let it go": 1})
+    scheduler.seen["1_1"] = Seen(standing=Standing.queued, reason="Held: let it go, or not", stuck=True)
+    stage.until(lambda: stage.batch.reasons.get("Held: let it go, or not") == 1)
+    assert stage.said == ["1 in the queue wait in vain: Held: let it go"]
+    scheduler.seen |= dict.fromkeys(("1_0", "1_1", "1_2"), Seen(standing=Standing.ended, outcome=Outcome.lost))
+    for token in ("1.1", "2.1", "3.1"):
+        stage.ended(token)
+    stage.until(lambda: stage.batch.reasons == {})
+
+
 def test_what_the_scheduler_forgets_is_lost_and_not_waited_for(stage, scheduler):
     stage.submit("1.1")
     stage.until(lambda: stage.submitted() == 1)

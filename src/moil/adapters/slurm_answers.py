@@ -128,7 +128,8 @@ def seen(row: Row) -> Seen:
     state = row.state.partition(" ")[0].rstrip("+")
     host = "" if row.host in ("(null)", "None assigned", "N/A") else row.host
     if state in _QUEUED:
-        return Seen(standing=Standing.queued, reason=_waiting(state, row.reason))
+        reason, stuck = _waiting(state, row.reason)
+        return Seen(standing=Standing.queued, reason=reason, stuck=stuck)
     outcome = _ENDED.get(state)
     if outcome is None:
         return Seen(standing=Standing.running, host=host)
@@ -153,14 +154,14 @@ def _number(text: str) -> int:
     return int(text) if text.isdecimal() else 0
 
 
-def _waiting(state: str, reason: str) -> str:
-    """What a member waits for; what it would wait for in vain is told with its cure."""
+def _waiting(state: str, reason: str) -> tuple[str, bool]:
+    """What a member waits for, and whether it does so in vain; then with the cure."""
     said = "" if reason in ("None", "(null)", "N/A") else reason
     low = said.lower().replace(" ", "").replace("_", "")
     if state in ("REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD"):
-        return f"{said or state}: {_HELD}"
+        return f"{said or state}: {_HELD}", True
     cure = next((cure for word, cure in _STUCK.items() if word in low), "")
-    return f"{said}: {cure}" if cure else said
+    return (f"{said}: {cure}", True) if cure else (said, False)
 
 
 def _ending(outcome: Outcome, row: Row) -> str:

@@ -16,8 +16,9 @@ from typing import Any
 
 from moil.cli.parsing import print_json, reading_parser
 from moil.cli.reading import Run, find_job, opened_run, replay
-from moil.core.explain import explain
+from moil.core.explain import chain, explain
 from moil.core.graph import Job
+from moil.core.records import JobState
 
 
 def main(words: Sequence[str]) -> int:
@@ -28,7 +29,10 @@ def main(words: Sequence[str]) -> int:
     with opened_run(given.store) as run:
         workflow = replay(run.store).workflow
         job = find_job(workflow, given.job)
-        sentences = [*explain(workflow, job, run.seen), *_about_the_run(run, job)]
+        sentences = [*explain(workflow, job, run.seen)]
+        if chain(workflow, job)[-1].state is JobState.submitted:
+            sentences += [f"Of what is in the queue {count} wait: {why}." for why, count in run.queue]
+        sentences += _about_the_run(run, job)
         if given.json:
             print_json(_as_json(run, job, sentences))
         else:

@@ -13,6 +13,7 @@ import json
 import re
 import shlex
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -75,6 +76,11 @@ class Run:
     def led(self) -> bool:
         """Whether a leader is at work on it."""
         return self.status.state in ("running", "starting")
+
+    @property
+    def queue(self) -> list[tuple[str, int]]:
+        """Why what waits in the batch system's queue does, and how many; none if nobody leads the run."""
+        return Counter(self.status.queue).most_common() if self.led else []
 
     @property
     def seen(self) -> float:
@@ -206,7 +212,7 @@ def _before_the_first(store: DurableStore, now: float) -> Status:
 
 def _exact(found: Status, replayed: journal.Replayed) -> Status:
     """What the leader would have written if it had come to it."""
-    exact = status.describe(replayed.workflow, replayed.summary, state=found.state, now=0.0)
+    exact = status.describe(replayed, state=found.state, now=0.0)
     last = max(found.heartbeat, replayed.summary.updated_at)
     return replace(exact, host=found.host, pid=found.pid, heartbeat=last)
 

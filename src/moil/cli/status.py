@@ -9,6 +9,7 @@ With --json:
   caveat                   why the figures may be out of date; "" if they are not
   jobs                     total, and how many are waiting, ready, submitted, running, done, failed
   jobs_per_second          jobs done a second
+  queue                    why what waits in the batch system's queue does, in its words: reason, count
   unsuccessful_attempts    attempts that ended without a result
   running                  at most 20 that began first: id, name, since, host
   failures                 at most 20 that failed by themselves: id, name, attempt, error, where, host, traceback
@@ -57,6 +58,7 @@ def as_json(run: Run) -> dict[str, Any]:
         "caveat": run.caveat,
         "jobs": {"total": sum(status.jobs.values()), **_counts(run)},
         "jobs_per_second": _rate(run),
+        "queue": [{"reason": why, "count": count} for why, count in run.queue],
         "unsuccessful_attempts": status.retried,
         "running": status.running,
         "failures": status.failures,
@@ -86,6 +88,8 @@ def _figures(run: Run) -> Iterator[tuple[str, str]]:
     counts = _counts(run)
     states = [f"{counts[state.value]} {state.value}" for state in SHOWN if counts[state.value]]
     yield "jobs", f"{sum(counts.values())}: {', '.join(states)}" if states else "none yet"
+    if run.queue:
+        yield "in the queue", "; ".join(f"{count} wait: {why}" for why, count in run.queue)
     if run.status.retried:
         yield "attempts", f"{run.status.retried} without a result"
     rate = _rate(run)

@@ -12,16 +12,19 @@ LONGEST_CHAIN = 20
 
 def explain(workflow: Workflow, job: Job, now: float) -> list[str]:
     """What the job is doing or waits for, and what that waits for in turn, until something that can act is found."""
-    lines = [_state(workflow, job, now)]
-    seen = {job.id}
-    while len(lines) < LONGEST_CHAIN:
-        nearer = _waits_for(workflow, job)
-        if nearer is None or nearer.id in seen:
-            return lines
-        job = nearer
-        seen.add(job.id)
-        lines.append(_state(workflow, job, now))
-    return [*lines, "… and so on."]
+    found = chain(workflow, job)
+    lines = [_state(workflow, one, now) for one in found[:LONGEST_CHAIN]]
+    return [*lines, "… and so on."] if len(found) > LONGEST_CHAIN else lines
+
+
+def chain(workflow: Workflow, job: Job) -> list[Job]:
+    """The job, what it waits for, what that waits for in turn, and so on, to one more than people want to read."""
+    found = {job.id: job}
+    nearer = _waits_for(workflow, job)
+    while nearer is not None and nearer.id not in found and len(found) <= LONGEST_CHAIN:
+        found[nearer.id] = nearer
+        nearer = _waits_for(workflow, nearer)
+    return list(found.values())
 
 
 def _waits_for(workflow: Workflow, job: Job) -> Job | None:

@@ -6,7 +6,7 @@ every `poll_interval` seconds.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
@@ -73,6 +73,11 @@ class BatchSystem(Protocol):
     @property
     def window(self) -> int:
         """How many attempts it wants to hold at once, queued and running."""
+        ...
+
+    @property
+    def reasons(self) -> Mapping[str, int]:
+        """Why what waits in its queue does, in its own words, and how many do so; empty where it does not say."""
         ...
 
     def submit(self, submissions: Sequence[Submission]) -> Sequence[ExternalId]:

@@ -75,6 +75,8 @@ class Seen:
     outcome: Outcome = Outcome.completed
     #: For people, with the limit and the cure where there is one: "ran longer than --time 00:10:00: raise walltime=".
     reason: str = ""
+    #: It waits in vain until somebody does something: `reason` says what.
+    stuck: bool = False
     #: The exit status of the member's script, where the scheduler tells.
     exit_status: int | None = None
 

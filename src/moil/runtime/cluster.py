@@ -26,6 +26,7 @@ since one machine may see another's files late. Then the scheduler's word counts
 from __future__ import annotations
 
 import queue
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -80,6 +81,8 @@ class ClusterBatchSystem:
         self._batches: dict[str, set[str]] = {}
         self._adopted = False
         self._proven = False
+        self.reasons: Mapping[str, int] = {}
+        self._complained: set[str] = set()
         self._reports: list[Report] = []
         self._done: list[tuple[float, str, str]] = []
         #: Attempts whose end has been reported, for as long as we are asked about them.
@@ -116,7 +119,10 @@ class ClusterBatchSystem:
         self._give_up_on_the_late()
         self._fleet.step()
         self._tidy()
-        self._clerk.watch(self._watched())
+        watched = self._watched()
+        self._clerk.watch(watched)
+        if not watched:
+            self.reasons = {}
         self._reader.watch(self._out)
         self._reader.follow(claims=self._fleet.busy)
         reports, self._reports = self._reports, []
@@ -297,6 +303,16 @@ class ClusterBatchSystem:
             elif one.standing is Standing.ended:
                 member.over, member.over_at = one, now
                 self._reader.hurry()
+        self._take_reasons([one for one in seen.values() if one.standing is Standing.queued and one.reason])
+
+    def _take_reasons(self, waiting: Sequence[Seen]) -> None:
+        """Why they wait. What waits in vain is told, once for each reason."""
+        self.reasons = Counter(one.reason for one in waiting)
+        for why in dict.fromkeys(one.reason for one in waiting if one.stuck):
+            kind = why.partition(":")[0]  # what follows may name machines, and change all the time
+            if kind not in self._complained:
+                self._complained.add(kind)
+                self._site.say(f"{self.reasons[why]} in the queue wait in vain: {why}")
 
     def _take_unseen(self, ids: Iterable[SchedulerId]) -> None:
         """The scheduler has forgotten them, or soon will: some drop at once what is cancelled while it waits."""

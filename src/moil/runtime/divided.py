@@ -5,7 +5,7 @@ The one at home is opened when the first such job comes: most runs have none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from moil.core.requirements import Ceiling
 from moil.ports.batch_system import BatchSystem, ExternalId, Report, Submission
@@ -34,6 +34,11 @@ class DividedBatchSystem:
     def window(self) -> int:
         """That of the machines away from here."""
         return self._away.window
+
+    @property
+    def reasons(self) -> Mapping[str, int]:
+        """That of the machines away from here: at home what waits is not asked why."""
+        return self._away.reasons
 
     def submit(self, submissions: Sequence[Submission]) -> Sequence[ExternalId]:
         """To each what is its."""

@@ -11,19 +11,21 @@ import json
 import os
 import socket
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, field
+from types import MappingProxyType
 from typing import Any
 
 from moil.core.events import Event
 from moil.core.graph import Job
 from moil.core.record import record
 from moil.core.records import JobState
-from moil.core.summary import NameStats, Summary
+from moil.core.summary import NameStats
 from moil.core.workflow import Workflow, failures
 from moil.errors import DamagedError, NoSuchKey, StoreError
 from moil.ports.clock import Clock
 from moil.ports.job_store import JobStore
+from moil.runtime.journal import Replayed
 
 FORMAT = 1
 EVERY = 1.0
@@ -52,10 +54,19 @@ class Status:
     failed_jobs: int = 0
     failures: list[dict[str, Any]] = field(default_factory=list)
     names: dict[str, dict[str, Any]] = field(default_factory=dict)
+    #: Why what waits in the batch system's queue does, in its words, and how many do so.
+    queue: dict[str, int] = field(default_factory=dict)
 
 
-def describe(workflow: Workflow, summary: Summary, *, state: str, now: float, done_before: int = 0) -> Status:
-    """The status of a workflow."""
+Reasons = Callable[[], Mapping[str, int]]
+"""Asks the batch system for its `reasons`."""
+
+
+def describe(
+    run: Replayed, *, state: str, now: float, done_before: int = 0, queue: Mapping[str, int] = MappingProxyType({})
+) -> Status:
+    """The status of a run."""
+    workflow, summary = run.workflow, run.summary
     jobs = workflow.graph.jobs.values()
     failed = list(failures(workflow))
     counts = Counter(job.state.value for job in jobs)
@@ -74,6 +85,7 @@ def describe(workflow: Workflow, summary: Summary, *, state: str, now: float, do
         running=[{"id": one.id, "name": one.call.name, "since": one.started_at, "host": one.host} for one in running],
         failures=[_failure(one) for one in failed[:MOST]],
         names={name: asdict(stats) for name, stats in summary.names.items()},
+        queue=dict(queue),
     )
 
 
@@ -94,27 +106,31 @@ def state_of(workflow: Workflow) -> str:
 class StatusWriter:
     """An observer that keeps the run's status in the store."""
 
-    def __init__(self, store: JobStore, summary: Summary, workflow: Workflow, clock: Clock) -> None:
-        self._store, self._summary, self._workflow, self._clock = store, summary, workflow, clock
+    def __init__(self, store: JobStore, replayed: Replayed, clock: Clock, reasons: Reasons = dict) -> None:
+        self._store, self._clock, self._reasons = store, clock, reasons
+        self._run = replayed
+        self._queue: Mapping[str, int] = {}
         self._numbers = [int(key.rpartition("/")[2]) for key in store.keys("status/")]
         self._next = 0.0
         self._dirty = True
         self.end_state = ""
-        self._done_before = sum(job.state is JobState.done for job in workflow.graph.jobs.values())
+        self._done_before = sum(job.state is JobState.done for job in replayed.workflow.graph.jobs.values())
 
     def on_events(self, events: Sequence[Event], workflow: Workflow) -> None:
         """Write when there is news, every second at most; and now and then when there is none."""
-        self._dirty = self._dirty or bool(events)
+        queue = self._reasons()
+        self._dirty = self._dirty or bool(events) or queue != self._queue
+        self._queue = queue
         now = self._clock.now()
         if now >= self._next + (0.0 if self._dirty else HEARTBEAT - EVERY):
             self._write(state_of(workflow), now)
 
     def close(self) -> None:
         """The last word."""
-        self._write(self.end_state or state_of(self._workflow), self._clock.now())
+        self._write(self.end_state or state_of(self._run.workflow), self._clock.now())
 
     def _write(self, state: str, now: float) -> None:
-        status = describe(self._workflow, self._summary, state=state, now=now, done_before=self._done_before)
+        status = describe(self._run, state=state, now=now, done_before=self._done_before, queue=self._queue)
         number = max(self._numbers, default=0) + 1
         self._store.put(f"status/{number:08d}", json.dumps(asdict(status)).encode())
         self._store.delete([f"status/{old:08d}" for old in self._numbers])

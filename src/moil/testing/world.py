@@ -16,7 +16,7 @@ import random
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,11 @@ class SimulatedBatchSystem:
         self.executed: list[tuple[int, int]] = []
         #: How many of these the leaders before the present one had seen.
         self.executed_before = 0
+
+    @property
+    def reasons(self) -> Mapping[str, int]:
+        """None: it is chance."""
+        return {}
 
     def submit(self, submissions: Sequence[Submission]) -> Sequence[ExternalId]:
         """Take them; each starts when its time comes."""
