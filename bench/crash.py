@@ -55,7 +55,7 @@ def run(
     right = f"RESULT {answer}" in cost.output.splitlines()
     return Resumed(
         right=right,
-        error="" if right else (cost.output.strip().splitlines() or [f"exit status {cost.status}"])[-1][:200],
+        error="" if right else "not done in time" if cost.timed_out else (cost.output.strip().splitlines() or [f"exit status {cost.status}"])[-1][:200],
         before=len(before),
         again=len({one for one, _ in before} & {one for one, _ in after}),
         alive=alive,

@@ -107,7 +107,7 @@ def _prepare(slurm: SlurmCluster) -> None:
     if slurm.on("ctl", ["test", "-x", f"{TOIL}/bin/toil"]).returncode:
         slurm.leader(["mkdir", "-p", "/home/moil/venvs"])
         slurm.venv(["toil==9.6.0"], name=OUTSIDE)
-        mend = f"grep -rlI {OUTSIDE} . | xargs sed -i 's|/home/moil/venvs/{OUTSIDE}|{TOIL}|g'"
+        mend = f"grep -rlI {OUTSIDE} . | xargs -r sed -i 's|/home/moil/venvs/{OUTSIDE}|{TOIL}|g'"
         assert slurm.leader(["sh", "-c", mend], cwd=f"{TOIL}/bin").returncode == 0
 
 
