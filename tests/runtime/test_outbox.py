@@ -40,6 +40,17 @@ def test_the_last_are_kept_and_the_files_stay_small(box, tmp_path):
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 2 * (outbox.LARGEST + 2000)
 
 
+def test_a_process_that_follows_another_goes_on_where_that_was(box, tmp_path):
+    def fill(one, first, count):
+        for number in range(first, first + count):
+            one.turn()
+            one.keep(packet(f"{number}.1", bytes(10_000)))
+
+    fill(box, 0, 120)  # one file is full, and the other is not
+    fill(Outbox(tmp_path), 1000, 1)
+    assert {*(f"{number}.1" for number in range(120)), "1000.1"} <= set(outbox.read(tmp_path))
+
+
 def test_what_is_cut_off_is_not_believed(box, tmp_path):
     for number in range(3):
         box.keep(packet(f"{number}.1"))

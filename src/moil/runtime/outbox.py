@@ -38,10 +38,17 @@ class Outbox:
         self._current = 0
 
     def turn(self) -> None:
-        """Between two attempts: go on in the other file if this one is full."""
-        if os.fstat(self._files[self._current]).st_size >= LARGEST:
+        """Between two attempts: go on in the other file if this one is full.
+
+        Another process of the slot may have done so before; then what it has begun there stays.
+        """
+        if self._is_full():
             self._current = 1 - self._current
-            os.ftruncate(self._files[self._current], 0)
+            if self._is_full():
+                os.ftruncate(self._files[self._current], 0)
+
+    def _is_full(self) -> bool:
+        return os.fstat(self._files[self._current]).st_size >= LARGEST
 
     def keep(self, packet: bytes) -> None:
         """Put it there. Where there is no room the job may have to run again, if the leader is killed just then."""
