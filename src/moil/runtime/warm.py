@@ -152,14 +152,17 @@ class Warm:
         elif not said:
             self._died()
 
-    def _reap(self) -> int:
-        _, status = os.waitpid(self._pid, 0)
+    def _reap(self) -> int | None:
+        """Its exit status; None: it was ended with what a service had left behind."""
+        status: int | None = None
+        with contextlib.suppress(ChildProcessError):
+            _, status = os.waitpid(self._pid, 0)
         processes.kill_children()
         assert self._gate is not None
         self._gate.close()
         os.close(self._pidfd)
         self._gate = None
-        return os.waitstatus_to_exitcode(status)
+        return None if status is None else os.waitstatus_to_exitcode(status)
 
     def _over(self, ended: Ended) -> None:
         running = self._board.running()
@@ -179,7 +182,9 @@ class Warm:
                 self._reap()
                 self._over(Ended())
                 return
-        self._over(Ended(code=self._reap() or 1))
+        code = self._reap()
+        if code is not None or self._board.running() is not None:
+            self._over(Ended(code=code or 1))
 
     # -- what runs in it -----------------------------------------------------------------------------------------
 
