@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+import moil
 from moil.adapters.directory import DirectoryStore
 from moil.adapters.local import Launch, LocalBatchSystem
 from moil.adapters.machine import Machine
@@ -12,7 +13,7 @@ from moil.core.records import Outcome
 from moil.core.requirements import GIB, MIB, Accelerator, Ceiling, Requirements
 from moil.errors import UsageError
 from moil.ports.batch_system import Phase
-from moil.runtime import entry, messages
+from moil.runtime import entry, messages, processes
 from moil.runtime.interpreter import worker_command
 from moil.runtime.messages import Message
 from moil.runtime.reactor import SelectorReactor, SystemClock
@@ -86,6 +87,31 @@ def test_what_a_slot_has_said_to_a_leader_before_counts(tmp_path):
         assert bench.outcome(token(2, 1)).value == b"before", "the leader before had it out"
         assert bench.wait(token(3, 1), Phase.ended).outcome is Outcome.lost, "its outcome was too long to be kept"
         assert not (tmp_path / "note").exists()
+    finally:
+        bench.batch.close()
+        bench.reactor.close()
+
+
+@moil.job
+def tidies(path):
+    """A job that leaves something to be done, and returns."""
+    moil.defer(path.write_text, "deferred")
+
+
+def test_what_ends_with_an_attempt_is_only_its_own(tmp_path):
+    """A slot's warm process is there before a service and after it, and so it is when deferred calls have been made."""
+    bench = make_bench(tmp_path, "worker", ceiling=Ceiling(cores=1, memory=GIB, disk=GIB, accelerators=0))
+    try:
+        bench.wait(bench.submit(touches, tmp_path / "first", 0.0), Phase.ended)
+        before = set(processes.tree(os.getpid()))
+        held = bench.submit(serves, tmp_path / "note")
+        bench.wait(held, Phase.up)
+        bench.batch.stop([held])
+        bench.wait(held, Phase.ended)
+        bench.wait(bench.submit(tidies, tmp_path / "later"), Phase.ended)
+        assert (tmp_path / "later").exists()
+        bench.wait(bench.submit(touches, tmp_path / "last", 0.0), Phase.ended)
+        assert before <= set(processes.tree(os.getpid()))
     finally:
         bench.batch.close()
         bench.reactor.close()

@@ -13,7 +13,7 @@ import functools
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -94,9 +94,14 @@ def kill_tree(pid: int, number: int = signal.SIGKILL) -> None:
         os.killpg(pid, number)
 
 
-def kill_children() -> None:
-    """End and reap all children of this process, until there are none."""
-    while True:
+def kill_children(keep: Collection[int] = ()) -> None:
+    """End and reap all children of this process but those to keep, until there are none."""
+    while keep and (others := [one for one in children(os.getpid()) if one not in keep]):
+        for one in others:
+            kill_tree(one)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(one, 0)
+    while not keep:
         try:
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass

@@ -195,7 +195,7 @@ def clean_up_after(house: House, home: str) -> None:
     directory = house.work / home
     if deferred.pending(directory / "deferred"):
         with (house.work / "deferred.log").open("ab") as log:
-            run_deferred(directory / "deferred", house.load, log.fileno())
+            run_deferred(directory / "deferred", house.load, log.fileno(), keep=())
     shutil.rmtree(directory, ignore_errors=True)
 
 

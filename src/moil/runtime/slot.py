@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from moil.core.record import record
@@ -70,6 +70,8 @@ class Slot:
         self.outbox = Outbox(house.work) if house.has_outboxes else None
         self.voice: Channel = self.channel if self.outbox is None else Voice(self.channel, self.outbox)
         self.baseline = processes.own_memory()
+        #: Processes that no attempt has started, and that outlive it.
+        self.own: set[int] = set()
         self.log = AttemptLog(Path(f"{home}.log"), house.store, house.log_limit)
 
     def turn(self) -> None:
@@ -121,7 +123,7 @@ class Slot:
             self.log.end()
             return
         if deferred.pending(self.home.deferred):
-            run_deferred(self.home.deferred, self.house.load, self.log.fd)
+            run_deferred(self.home.deferred, self.house.load, self.log.fd, keep=self.own)
         self.log.end()
         self.home.renew()
         enter(self.home.scratch)
@@ -136,8 +138,11 @@ def cause(code: int) -> str:
     return f"the job's process ended with exit status {code} before the job returned"
 
 
-def run_deferred(file: Path, load: Callable[[], None], log: int) -> None:
-    """Run deferred calls in a process of their own: they are the user's code, and may do anything."""
+def run_deferred(file: Path, load: Callable[[], None], log: int, *, keep: Collection[int]) -> None:
+    """Run deferred calls in a process of their own: they are the user's code, and may do anything.
+
+    All children of this process are ended then but those to keep.
+    """
     pid = os.fork()
     if pid == 0:
         code = 1
@@ -150,4 +155,4 @@ def run_deferred(file: Path, load: Callable[[], None], log: int) -> None:
         finally:
             os._exit(code)
     os.waitpid(pid, 0)
-    processes.kill_children()
+    processes.kill_children(keep)

@@ -201,7 +201,7 @@ class _Attempt:
         _, status, usage = os.wait4(self.pid, 0)
         os.close(self._pidfd)
         self._stop()
-        processes.kill_children()
+        processes.kill_children(self._slot.own)
         peak = self._limits.peak if self._limits else 0
         return Ended(
             code=os.waitstatus_to_exitcode(status),

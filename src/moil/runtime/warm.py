@@ -134,6 +134,7 @@ class Warm:
             self._gate.close()
             _be_warm(self._slot, self._board, theirs, parent)
         theirs.close()
+        self._slot.own.add(self._pid)
         self._pidfd = os.pidfd_open(self._pid)
         self._limits, self._token = None, ""
         self._poll = select.poll()
@@ -152,17 +153,15 @@ class Warm:
         elif not said:
             self._died()
 
-    def _reap(self) -> int | None:
-        """Its exit status; None: it was ended with what a service had left behind."""
-        status: int | None = None
-        with contextlib.suppress(ChildProcessError):
-            _, status = os.waitpid(self._pid, 0)
+    def _reap(self) -> int:
+        _, status = os.waitpid(self._pid, 0)
+        self._slot.own.discard(self._pid)
         processes.kill_children()
         assert self._gate is not None
         self._gate.close()
         os.close(self._pidfd)
         self._gate = None
-        return None if status is None else os.waitstatus_to_exitcode(status)
+        return os.waitstatus_to_exitcode(status)
 
     def _over(self, ended: Ended) -> None:
         running = self._board.running()
@@ -182,9 +181,7 @@ class Warm:
                 self._reap()
                 self._over(Ended())
                 return
-        code = self._reap()
-        if code is not None or self._board.running() is not None:
-            self._over(Ended(code=code or 1))
+        self._over(Ended(code=self._reap() or 1))
 
     # -- what runs in it -----------------------------------------------------------------------------------------
 

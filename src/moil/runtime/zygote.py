@@ -130,7 +130,7 @@ class Zygote:
         for directory in map(Path, directories):
             if deferred.pending(directory / "deferred"):
                 with (house.work / "deferred.log").open("ab") as log:
-                    run_deferred(directory / "deferred", house.load, log.fileno())
+                    run_deferred(directory / "deferred", house.load, log.fileno(), keep=self._supervisors)
             plain.shell().rmtree(directory, ignore_errors=True)
 
     def _fork(self, sockets: Sockets, house: House, home: Path) -> None:
