@@ -6,7 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from moil.core.events import AttemptEnded, Event, JobCommitted, ServiceDown
 from moil.core.records import JobState
@@ -14,6 +14,9 @@ from moil.core.requirements import format_duration
 from moil.core.workflow import Workflow
 from moil.engine_settings import EngineSettings
 from moil.ports.observer import Observer
+
+if TYPE_CHECKING:
+    from moil.runtime.status import Reasons
 
 LINE_EVERY = 30.0
 FIRST_LINE = 5.0
@@ -23,7 +26,7 @@ MOST_REASONS = 3
 
 
 def observers_for(
-    settings: EngineSettings, reasons: Callable[[], Mapping[str, int]] = dict, stream: TextIO | None = None
+    settings: EngineSettings, reasons: Reasons = dict, stream: TextIO | None = None
 ) -> Sequence[Observer]:
     """The display that suits the stream and the settings. `reasons` tells why what waits in the queue does."""
     stream = stream or sys.stderr
@@ -36,7 +39,7 @@ def observers_for(
 class _Figures:
     """What both displays show."""
 
-    def __init__(self, reasons: Callable[[], Mapping[str, int]], now: Callable[[], float] = time.time) -> None:
+    def __init__(self, reasons: Reasons, now: Callable[[], float] = time.time) -> None:
         self.now, self._reasons = now, reasons
         self.started = now()
         self.finished_jobs = 0
@@ -79,7 +82,7 @@ class LineDisplay:
     """One line now and then, for logs."""
 
     def __init__(
-        self, stream: TextIO, reasons: Callable[[], Mapping[str, int]] = dict, now: Callable[[], float] = time.time
+        self, stream: TextIO, reasons: Reasons = dict, now: Callable[[], float] = time.time
     ) -> None:
         self._stream, self._figures = stream, _Figures(reasons, now)
         self._next = self._figures.started + FIRST_LINE
@@ -104,7 +107,7 @@ class LineDisplay:
 class LiveDisplay:
     """A few lines that are drawn again and again."""
 
-    def __init__(self, stream: TextIO, reasons: Callable[[], Mapping[str, int]] = dict) -> None:
+    def __init__(self, stream: TextIO, reasons: Reasons = dict) -> None:
         from rich.console import Console
         from rich.live import Live
 

@@ -29,7 +29,7 @@ def main(words: Sequence[str]) -> int:
     with opened_run(given.store) as run:
         workflow = replay(run.store).workflow
         job = find_job(workflow, given.job)
-        sentences = [*explain(workflow, job, run.seen)]
+        sentences = explain(workflow, job, run.seen)
         if chain(workflow, job)[-1].state is JobState.submitted:
             sentences += [f"Of what is in the queue {count} wait: {why}." for why, count in run.queue]
         sentences += _about_the_run(run, job)

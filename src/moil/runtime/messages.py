@@ -13,7 +13,8 @@ before it are over, too, as if ENDED had been said of each. A terse supervisor l
 being woken.
 
 A message is a fixed head, the attempt's token and a body. A body that is too long for a packet lies in a file, which the
-reader removes. Both ends are of one version of Moil: nothing here is stored.
+reader removes. Both ends are of one version of Moil. What slots have told is stored for a while (`moil.runtime.outbox`):
+whoever changes a packet changes the format there.
 """
 
 from __future__ import annotations

@@ -58,7 +58,6 @@ class Outbox:
             if written < len(data):
                 os.ftruncate(file, os.fstat(file).st_size - written)
 
-
     def remove(self) -> None:
         """With all that is in it."""
         for name, file in zip(self._names, self._files, strict=True):
