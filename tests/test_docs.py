@@ -26,7 +26,7 @@ from types import ModuleType
 
 import pytest
 
-from moil.options import UNITS
+from moil.measures import UNITS
 from moil.plugins import settings_classes
 from moil.settings import resolve
 

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from moil.core.policy import Policy
 from moil.core.requirements import Ceiling, format_size
 from moil.errors import RequirementError, UsageError
-from moil.options import UNITS, add_engine_options, arguments, flags_from, to_policy
+from moil.measures import UNITS, to_policy
+from moil.options import add_engine_options, flags_from
+from moil.settings import arguments
 from moil.engine_settings import EngineSettings
 from moil.settings import Given, Resolved, resolve, setting
 

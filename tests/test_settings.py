@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moil.errors import UsageError
-from moil.options import UNITS
+from moil.measures import UNITS
 from moil.engine_settings import EngineSettings
 from moil.settings import Given, Resolved, Setting, read, resolve, setting, settings_of
 

@@ -12,23 +12,13 @@ In the namespace an engine option lies under ``moil:<key>``, a name that no para
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from types import MappingProxyType
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
-from moil.core.policy import Policy
-from moil.core.requirements import Ceiling, Requirements, parse_accelerators, parse_cores, parse_duration, parse_size
-from moil.engine_settings import EngineSettings
 from moil.errors import UsageError
-from moil.settings import Given, Setting, Units, nearest, read, settings_of
-
-N = TypeVar("N", int, float)
-
-UNITS: Units = MappingProxyType(
-    {"size": parse_size, "duration": parse_duration, "cores": parse_cores, "accelerators": parse_accelerators}
-)
-"""What judges the settings that have a unit; for `moil.settings.resolve`."""
+from moil.measures import UNITS
+from moil.settings import Given, Setting, read, settings_of
 
 _DEST = "moil:"
 
@@ -49,44 +39,6 @@ def flags_from(namespace: argparse.Namespace) -> dict[str, Given]:
     """The engine's options that were given, for `moil.settings.resolve`."""
     found: dict[str, object] = vars(namespace)
     return {name.removeprefix(_DEST): value for name, value in found.items() if isinstance(value, Given)}
-
-
-def arguments(values: Mapping[str, object], *classes: type[Any], caller: str = "moil.run") -> dict[str, Given]:
-    """Settings given as keyword arguments of a call, for `moil.settings.resolve`. Raises UsageError if one is unknown."""
-    known = [one.key for one in settings_of(*classes)]
-    for name in values:
-        if name not in known:
-            raise UsageError(f"{caller}() has no setting {name!r}{nearest(name, known)}")
-    return {name: Given(value, f"argument {name} of {caller}()") for name, value in values.items()}
-
-
-def to_policy(settings: EngineSettings, ceiling: Ceiling) -> Policy:
-    """The run's policy; `ceiling` is the batch system's own, and the user's can only be lower."""
-    return Policy(
-        retries=settings.retries,
-        backoff=settings.retry_backoff,
-        fail_fast=settings.fail_fast,
-        defaults=Requirements(
-            cores=parse_cores(settings.default_cores, "default-cores"),
-            memory=parse_size(settings.default_memory, "default-memory"),
-            disk=parse_size(settings.default_disk, "default-disk"),
-            walltime=_parsed(parse_duration, settings.default_walltime, "default-walltime"),
-        ),
-        ceiling=Ceiling(
-            cores=_lower(_parsed(parse_cores, settings.max_cores, "max-cores"), ceiling.cores),
-            memory=_lower(_parsed(parse_size, settings.max_memory, "max-memory"), ceiling.memory),
-            disk=_lower(_parsed(parse_size, settings.max_disk, "max-disk"), ceiling.disk),
-            accelerators=_lower(settings.max_accelerators, ceiling.accelerators),
-        ),
-    )
-
-
-def _parsed(parse: Callable[[object, str], N], value: object, what: str) -> N | None:
-    return None if value is None else parse(value, what)
-
-
-def _lower(one: N | None, other: N | None) -> N | None:
-    return min((bound for bound in (one, other) if bound is not None), default=None)
 
 
 class _Give(argparse.Action):

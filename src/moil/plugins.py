@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from moil.core.record import record
 from moil.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ _BUILT_IN: Mapping[str, Mapping[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Site:
     """What a batch system is made with."""
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from moil.engine_settings import EngineSettings
     from moil.runtime.entry import Entry
-from moil.settings import Given, Resolved
+    from moil.settings import Given, Resolved
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -63,9 +63,13 @@ def _run(
     settings: Mapping[str, Any],
     ahead: Interpreter | None,
 ) -> Any:
-    from moil.options import arguments, flags_from
+    from moil.settings import arguments
 
-    given = {**(flags_from(options) if options else {}), **arguments(settings, *plugins.settings_classes())}
+    given = arguments(settings, *plugins.settings_classes())
+    if options:
+        from moil.options import flags_from
+
+        given = {**flags_from(options), **given}
     found = settings_from(given)
     command = _command_line() if options else ()
     return start(callee, found, ahead=ahead, args=args, command=command)
@@ -141,7 +145,7 @@ def _run_command(
 
 def settings_from(given: Mapping[str, Given]) -> Resolved:
     """The settings of the engine and of the adapters. Raises UsageError."""
-    from moil.options import UNITS
+    from moil.measures import UNITS
     from moil.settings import resolve
 
     return resolve(*plugins.settings_classes(), given=given, units=UNITS)

@@ -11,31 +11,29 @@ import contextlib
 import datetime as dt
 import json
 import os
-import random
 import re
 import shlex
-import shutil
 import signal
 import socket
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from moil import plugins, workdir
+from moil.authoring import plain
 from moil.authoring.context import Callee
 from moil.authoring.file import File
 from moil.core.events import RunStarted
+from moil.core.record import field, record
 from moil.core.records import Call, Stored
 from moil.core.requirements import excess, parse_size
 from moil.core.workflow import Workflow
 from moil.engine_settings import EngineSettings
 from moil.errors import Interrupted, MoilError, NoSuchKey, RequirementError, UsageError, WorkflowFailed
-from moil.options import to_policy
+from moil.measures import to_policy
 from moil.ports.batch_system import BatchSystem
 from moil.ports.job_store import DurableStore
 from moil.ports.observer import Observer
@@ -54,7 +52,7 @@ RECORD = "run.json"
 RECORD_FORMAT = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Start:
     """What to run, and how."""
 
@@ -127,7 +125,7 @@ class Session:
 
     def _new_store(self, locator: str) -> DurableStore:
         store = plugins.open_store(locator, create=True)
-        run_id = f"{_now():%Y%m%d-%H%M%S}-{random.SystemRandom().randrange(16**8):08x}"
+        run_id = f"{_now():%Y%m%d-%H%M%S}-{os.urandom(4).hex()}"
         record = {
             "format": RECORD_FORMAT,
             "id": run_id,
@@ -343,8 +341,8 @@ class Results:
     def make_file(self, name: str, digest: str, size: int) -> File:
         """The file, at home."""
         if self._access is None:
-            home = Path(tempfile.mkdtemp(prefix="moil-results-"))
-            atexit.register(shutil.rmtree, home, ignore_errors=True)
+            home = Path(plain.new_directory(prefix="moil-results-"))
+            atexit.register(plain.shell().rmtree, home, ignore_errors=True)
             self._access = files.FileAccess(self._store, home / "cache", home)
         return File.stored(name, digest, size, self._access.fetch(File.stored(name, digest, size)))
 
@@ -378,7 +376,7 @@ def _now() -> dt.datetime:
 
 def _fresh_locator(name: str) -> Path:
     stamp = f"{_now():%Y%m%d-%H%M%S}"
-    suffix = f"{random.SystemRandom().randrange(16**4):04x}"
+    suffix = os.urandom(2).hex()
     return RUNS.absolute() / f"{re.sub(r'[^A-Za-z0-9_.-]+', '', name) or 'run'}-{stamp}-{suffix}"
 
 

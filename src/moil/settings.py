@@ -267,6 +267,15 @@ class Resolved:
         return cast("S", self.instances[cls])
 
 
+def arguments(values: Mapping[str, object], *classes: type[Any], caller: str = "moil.run") -> dict[str, Given]:
+    """Settings given as keyword arguments of a call, for `moil.settings.resolve`. Raises UsageError if one is unknown."""
+    known = [one.key for one in settings_of(*classes)]
+    for name in values:
+        if name not in known:
+            raise UsageError(f"{caller}() has no setting {name!r}{nearest(name, known)}")
+    return {name: Given(value, f"argument {name} of {caller}()") for name, value in values.items()}
+
+
 def resolve(
     *classes: type[Any],
     given: Mapping[str, Given] = MappingProxyType({}),

@@ -15,11 +15,11 @@ import sys
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from moil import plugins
+from moil.core.record import record
 from moil.core.records import Call
 from moil.core.requirements import format_size, parse_size
 from moil.deployment import boot, bundle, clean_room, discover, manifest, native, pack, pins, signing, variables
@@ -45,7 +45,7 @@ WINDOW = 2000
 MOST_NAMED = 5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Program:
     """What is to be brought to the workers, and how."""
 
@@ -58,7 +58,7 @@ class Program:
     wants: Callable[[str], bool]
 
 
-@dataclass(slots=True)
+@record(kw_only=False, frozen=False)
 class Shipped:
     """What has been brought where workers find it."""
 

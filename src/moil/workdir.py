@@ -6,18 +6,17 @@ STORED FORMAT: none; but a run that was killed is recognised by the name of its 
 from __future__ import annotations
 
 import os
-import shutil
 import stat
-import tempfile
 from pathlib import Path
 
+from moil.authoring import plain
 from moil.deployment.file_systems import NETWORK, file_system
 from moil.errors import UsageError
 
 
 def prepare(base: Path | None, run_id: str, *, force: bool) -> Path:
     """Make (or find again) the run's directory below `base`. Raises UsageError naming the cure."""
-    root = (base or Path(tempfile.gettempdir())).absolute()
+    root = (base or plain.temporary_directory()).absolute()
     if not root.is_dir():
         raise UsageError(f"work directory {root} does not exist; make it, or choose another with --work-dir")
     kind = file_system(root)
@@ -43,7 +42,10 @@ def prepare(base: Path | None, run_id: str, *, force: bool) -> Path:
 
 def remove(work: Path) -> None:
     """Remove the run's directory, and the user's if it was the last one in it."""
-    shutil.rmtree(work, ignore_errors=True)
+    try:
+        work.rmdir()
+    except OSError:
+        plain.shell().rmtree(work, ignore_errors=True)
     try:
         work.parent.rmdir()
     except OSError:

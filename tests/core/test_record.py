@@ -1,6 +1,6 @@
 """Records: values that are equal if their fields are."""
 
-from dataclasses import field
+from moil.core.record import field
 
 from moil.core.record import record
 

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from struct import Struct
 from zlib import crc32
 
@@ -54,19 +53,13 @@ def damaged(path: str, offset: int) -> DamagedError:
     return DamagedError(f"{shown(path)} is damaged at byte {offset}; put back a copy of that file, or begin a new run")
 
 
-@dataclass(slots=True)
 class Frames:
     """The frames of an open file between two offsets. In memory at one time: a chunk, or one frame if it is larger."""
 
-    path: str
-    fd: int
-    start: int
-    stop: int
-    #: Where the last whole frame ended that was found so far.
-    end: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.end = self.start
+    def __init__(self, path: str, fd: int, start: int, stop: int) -> None:
+        self.path, self.fd, self.start, self.stop = path, fd, start, stop
+        #: Where the last whole frame ended that was found so far.
+        self.end = start
 
     def payloads(self) -> Iterator[bytes]:
         """The payload of each frame up to a torn tail. Raises DamagedError."""

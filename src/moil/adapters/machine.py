@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from pathlib import Path
 
 from moil.core.record import record
@@ -65,9 +64,14 @@ def measure(work: Path, *, cores: float | None, memory: int | None, disk: int | 
     return Ceiling(
         cores=cores if cores is not None else float(count_cores()),
         memory=memory if memory is not None else _memory(),
-        disk=disk if disk is not None else shutil.disk_usage(work).free,
+        disk=disk if disk is not None else _free_space(work),
         accelerators=accelerators if accelerators is not None else _count_gpus(),
     )
+
+
+def _free_space(folder: Path) -> int:
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
 
 
 def count_cores() -> int:

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from threading import RLock
 
 from moil.adapters import disk
 from moil.adapters.keys import check_key
+from moil.core.record import field, record
 from moil.errors import FencedError, KeyExists, NoSuchKey, StoreError
 from moil.ports.job_store import Shelf
 
 
-@dataclass(slots=True)
+@record(kw_only=False, frozen=False)
 class MemoryDisk:
     """What outlives a `MemoryStore`: for each key its bytes and the mode of a copy, and the journal."""
 

@@ -16,12 +16,12 @@ import subprocess
 import threading
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from moil.adapters.disk import shown
 from moil.adapters.machine import count_cores, measure
+from moil.core.record import record
 from moil.core.records import Outcome
 from moil.core.requirements import Ceiling
 from moil.ports.scheduler import Array, SchedulerDown, SchedulerId, Seen, Standing
@@ -30,7 +30,7 @@ MEMBER = "MEMBER_NUMBER"
 CLOSING = 10.0
 
 
-@dataclass(slots=True)
+@record(kw_only=False, frozen=False)
 class _Member:
     id: SchedulerId
     number: int

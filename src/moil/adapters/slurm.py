@@ -23,7 +23,6 @@ import os
 import shutil
 import subprocess
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from moil.adapters import slurm_answers as answers
@@ -31,6 +30,7 @@ from moil.adapters import slurm_refusals as refusals
 from moil.adapters.slurm_machines import Partition, ceiling, largest_array, machines, partitions
 from moil.adapters.slurm_settings import SlurmSettings, extra_arguments
 from moil.adapters.slurm_submission import by_array, cancel_arguments, members, partition_of, sbatch_arguments
+from moil.core.record import record
 from moil.core.requirements import Ceiling
 from moil.ports.scheduler import Array, Refused, SchedulerDown, SchedulerId, Seen, Standing
 
@@ -46,7 +46,7 @@ _MOST_NAMED = 200
 """So many arrays are named to squeue; for more, it is asked for all of the user's."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class _Answer:
     status: int
     out: str
@@ -57,7 +57,7 @@ class _Unsure(SchedulerDown):
     """The command may have done what it was told."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class _Cluster:
     """What was asked once."""
 

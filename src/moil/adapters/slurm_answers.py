@@ -9,10 +9,10 @@ it: its worker has said by then how it ended, or Slurm will.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from moil.adapters.slurm_submission import member, read_comment
+from moil.core.record import record
 from moil.core.records import Outcome
 from moil.ports.scheduler import SchedulerId, Seen, Standing
 
@@ -58,7 +58,7 @@ _STUCK: Mapping[str, str] = MappingProxyType({
 })  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Row:
     """One member, in Slurm's words."""
 

@@ -8,9 +8,9 @@ all of the ceiling still fits.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from moil.adapters.slurm_submission import WORKER_MEMORY
+from moil.core.record import record
 from moil.core.requirements import MIB, Ceiling
 
 _UNUSABLE = frozenset({"DOWN", "DRAIN", "DRAINED", "DRAINING", "FAIL", "FAILING", "FUTURE", "ERROR", "UNKNOWN"})
@@ -18,7 +18,7 @@ _DEVICES = re.compile(r"(?:^|,)gpu(?::[^,:(]+)?:(\d+)")
 _CLOCK = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Machine:
     """One machine of the cluster, as ``scontrol show node`` prints it."""
 
@@ -31,7 +31,7 @@ class Machine:
     devices: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Partition:
     """One partition, as ``scontrol show partition`` prints it; None: no limit."""
 

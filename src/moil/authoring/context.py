@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from moil.core.record import field, record
 from moil.core.requirements import Requirements
 from moil.errors import GuardError, MoilError
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from moil.authoring.promise import Promise
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Options:
     """What was written between the brackets of ``@moil.job(…)`` and ``.options(…)``; values may be promises."""
 

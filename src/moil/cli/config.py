@@ -15,7 +15,7 @@ from typing import Any
 from moil import plugins
 from moil.cli.parsing import add_json, print_json, verb_parser
 from moil.cli.table import columns
-from moil.options import UNITS
+from moil.measures import UNITS
 from moil.settings import Origin, resolve
 
 

@@ -25,18 +25,18 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from moil import plugins
 from moil.cli.parsing import Parser, add_json, print_json
 from moil.cli.table import columns
+from moil.core.record import as_dict
 from moil.core.requirements import format_size
 from moil.deployment import native
 from moil.deployment.discover import Request, discover, why
 from moil.deployment.plan import LeftOut, Plan, PlannedUnit, Source, UnitKind
 from moil.engine_settings import EngineSettings
-from moil.options import UNITS
+from moil.measures import UNITS
 from moil.settings import resolve
 
 FILES = 12
@@ -88,11 +88,11 @@ def as_json(plan: Plan, program: str) -> dict[str, Any]:
     """All there is to say, as documented above."""
     return {
         "program": program,
-        "entry": asdict(plan.entry),
+        "entry": as_dict(plan.entry),
         "python": _python(),
-        "native": asdict(native.of_plan(plan)),
+        "native": as_dict(native.of_plan(plan)),
         "size": plan.size,
-        "roots": [asdict(one) for one in plan.roots],
+        "roots": [as_dict(one) for one in plan.roots],
         "units": [_unit_as_json(one) for one in plan.units],
         "left_out": [{"path": one.path, "rule": one.rule, "size": one.size} for one in plan.left_out],
         "remarks": list(plan.remarks),

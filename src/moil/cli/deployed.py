@@ -8,13 +8,13 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from moil.cli.parsing import print_json, reading_parser, store_parser
 from moil.cli.reading import open_store
 from moil.cli.table import columns
+from moil.core.record import record
 from moil.core.requirements import format_size
 from moil.deployment import manifest, pack, pins, signing
 from moil.deployment.extract import extract
@@ -27,7 +27,7 @@ LONGEST = 1_000_000
 """Bytes up to which two versions of a text file are compared line by line."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Pinned:
     """A deployment that a run has pinned."""
 

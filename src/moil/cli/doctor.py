@@ -21,13 +21,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from moil import plugins, workdir
 from moil.adapters.machine import count_cores
 from moil.cli.parsing import add_json, print_json, verb_parser
+from moil.core.record import as_dict, record
 from moil.core.requirements import GIB, MIB, Requirements, format_size
 from moil.deployment import boot, probe
 from moil.deployment.file_systems import NETWORK
@@ -46,7 +46,7 @@ LATE = 10.0
 LITTLE = 5 * GIB
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Check:
     """One thing that was looked at."""
 
@@ -69,7 +69,7 @@ def main(words: Sequence[str]) -> int:
         if not given.json:
             print(_line(check), flush=True)
     if given.json:
-        print_json({"checks": [asdict(one) for one in checks]})
+        print_json({"checks": [as_dict(one) for one in checks]})
     return 0 if all(one.ok for one in checks) else 1
 
 

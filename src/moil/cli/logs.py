@@ -16,10 +16,10 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 
 from moil.cli.parsing import Parser, print_json, reading_parser
 from moil.cli.reading import Run, find_job, job_number, look, opened, replay, replay_if_small, unless_gone
+from moil.core.record import changed, record
 from moil.core.records import JobId
 from moil.errors import NoSuchKey, StoreError, UsageError
 from moil.ports.job_store import DurableStore, JobStore
@@ -31,7 +31,7 @@ PATIENCE = 10
 DROPPED = b"\n[... dropped: the log grew beyond --max-log-size ...]\n"
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Attempt:
     """One attempt, whose log may be printed."""
 
@@ -104,7 +104,7 @@ def _named(store: DurableStore, attempts: list[Attempt]) -> list[Attempt]:
     """With the names of the jobs, unless that takes long."""
     replayed = replay_if_small(store)
     jobs = replayed.workflow.graph.jobs if replayed else {}
-    return [replace(one, name=jobs[one.job].call.name) if one.job in jobs else one for one in attempts]
+    return [changed(one, name=jobs[one.job].call.name) if one.job in jobs else one for one in attempts]
 
 
 def _check_attempt(wanted: int | None, last: int, job: str) -> None:

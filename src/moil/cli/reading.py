@@ -15,13 +15,13 @@ import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from moil import plugins
 from moil.adapters.directory import exists
 from moil.core.graph import Job
+from moil.core.record import changed, record
 from moil.core.workflow import Workflow
 from moil.engine_settings import EngineSettings
 from moil.errors import DamagedError, MoilError, NoSuchKey, StoreError, UsageError
@@ -51,7 +51,7 @@ STATES = {
 """Every state of a run, in words."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Run:
     """A run, as it stands at this moment."""
 
@@ -207,14 +207,14 @@ def _before_the_first(store: DurableStore, now: float) -> Status:
         return Status(state="crashed", heartbeat=now)
     state = "starting" if now - header.at < status.DEAF else "crashed"
     told = Status(state=state, host=header.host, pid=header.pid, heartbeat=header.at)
-    return replace(_exact(told, replayed), started_at=header.at)
+    return changed(_exact(told, replayed), started_at=header.at)
 
 
 def _exact(found: Status, replayed: journal.Replayed) -> Status:
     """What the leader would have written if it had come to it."""
     exact = status.describe(replayed, state=found.state, now=0.0)
     last = max(found.heartbeat, replayed.summary.updated_at)
-    return replace(exact, host=found.host, pid=found.pid, heartbeat=last)
+    return changed(exact, host=found.host, pid=found.pid, heartbeat=last)
 
 
 def replay(store: DurableStore) -> journal.Replayed:
@@ -226,9 +226,9 @@ def replay_if_small(store: DurableStore) -> journal.Replayed | None:
     """The same, or None if that could take more than a moment. Raises DamagedError."""
     records: list[bytes] = []
     size = 0
-    for record in store.read_journal():
-        records.append(record)
-        size += len(record)
+    for entry in store.read_journal():
+        records.append(entry)
+        size += len(entry)
         if size > SMALL:
             return None
     return journal.replay(records)

@@ -22,7 +22,6 @@ import sys
 import traceback
 import types
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from moil import program
 from moil.authoring.job import JobFunction
 from moil.authoring.service import Service
 from moil.cli.parsing import Parser, verb_parser
+from moil.core.record import record
 from moil.deployment import inline
 from moil.errors import MoilError, UsageError
 from moil.runtime import entry
@@ -67,7 +67,7 @@ def _with_its_environment(script: str, words: Sequence[str]) -> None:
         os.execv(python, [python, *interpreter_flags(), "-m", "moil", "run", *words])  # noqa: S606
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class _Target:
     """What to load: `name` as it was typed, without the function."""
 

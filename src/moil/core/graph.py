@@ -9,15 +9,15 @@ changes it. A `Job` is stored in snapshots as it is (see `core.records` before c
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from moil.core.policy import Tries
+from moil.core.record import field, record
 from moil.core.records import LIVE, TERMINAL, Call, Data, Failure, JobId, JobState
 
 ROOT: JobId = 1
 
 
-@dataclass(slots=True, kw_only=True)
+@record(frozen=False)
 class Job:
     """One call of the workflow, and how far it has come."""
 

@@ -7,10 +7,9 @@ up to `FREE_LOSSES`, after which a job that kills its node again and again is at
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import TypeVar
 
-from moil.core.record import record
+from moil.core.record import field, record
 from moil.core.records import Outcome
 from moil.core.requirements import Ceiling, Request, Requirements
 

@@ -6,11 +6,10 @@ else needs a new `moil.runtime.journal.FORMAT` and a way to read the old one.
 
 from __future__ import annotations
 
-from dataclasses import field
 from enum import StrEnum
 from typing import TypeAlias
 
-from moil.core.record import record
+from moil.core.record import field, record
 from moil.core.requirements import Request
 
 JobId: TypeAlias = int

@@ -5,14 +5,13 @@ This is what `moil status` and `moil stats` read, so that they answer at once fo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from moil.core.events import AttemptEnded, AttemptsSubmitted, Event, JobCommitted, RunStarted, ServiceDown, ServiceUp
+from moil.core.record import field, record
 from moil.core.records import JobId, Outcome, Submitted, Usage
 from moil.core.workflow import Workflow
 
 
-@dataclass(slots=True, kw_only=True)
+@record(frozen=False)
 class NameStats:
     """All attempts of the jobs of one name. Times are seconds, memory is bytes."""
 
@@ -38,7 +37,7 @@ class NameStats:
             self.cores_asked = max(self.cores_asked, asked.cores)
 
 
-@dataclass(slots=True, kw_only=True)
+@record(frozen=False)
 class Summary:
     """What has happened so far."""
 

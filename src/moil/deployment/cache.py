@@ -32,9 +32,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
+from moil.core.record import record
 from moil.deployment import pack
 from moil.deployment.extract import extract, is_intact, remove_tree
 from moil.deployment.file_systems import NETWORK, file_system
@@ -53,7 +53,7 @@ REMEMBERED = 30.0
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-@dataclass(slots=True)
+@record(kw_only=False, frozen=False)
 class Lease:
     """A lock on something that is in use, until it is closed or its process ends."""
 

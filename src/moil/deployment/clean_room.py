@@ -18,10 +18,10 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from moil.core.record import record
 from moil.deployment import rehearsal
 from moil.deployment.plan import Plan
 from moil.errors import DeploymentError
@@ -30,7 +30,7 @@ PATIENCE = 300.0
 _KEPT = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "TMPDIR")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Rehearsal:
     """What is to be tried."""
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
+from moil.core.record import record
 from moil.deployment import distributions, limits, project
 from moil.deployment import start as starting
 from moil.deployment.classify import Classifier, Owner
@@ -47,7 +47,7 @@ def discover(request: Request) -> Plan:
     return _Discovery(request).plan()
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class _Surroundings:
     """What is known before the program is looked at."""
 

@@ -13,9 +13,9 @@ import os
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
+from moil.core.record import record
 from moil.deployment import contents
 from moil.deployment.closure import closure
 from moil.deployment.editables import Editable, editable_of, pth_directories
@@ -27,7 +27,7 @@ _SITE_NAMES = ("site-packages", "dist-packages")
 _LEFT_BY_INSTALLERS = ("__pycache__", "_virtualenv.py", "_virtualenv.pth", "distutils-precedence.pth")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Wanted:
     """The distributions that a program needs."""
 

@@ -14,9 +14,9 @@ import os
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
+from moil.core.record import record
 from moil.deployment import bytecode, pack
 from moil.deployment.listing import EXECUTABLE, FILE, Listing
 from moil.deployment.plan import Source
@@ -24,7 +24,7 @@ from moil.deployment.plan import Source
 RACY = 2.0
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Known:
     """What is to be known of a unit to ship it."""
 
@@ -41,7 +41,7 @@ class Known:
         return Known(digest, listing.size, tuple(pack.keys(digest, listing)))
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Fingerprint:
     """What shows whether the files of a unit have changed. Two are equal only if nothing has."""
 

@@ -13,10 +13,10 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from moil.core.record import field, record
 from moil.deployment import pack
 from moil.deployment.fingerprints import Fingerprint, Known, Memory
 from moil.deployment.manifest import Deployment, Native, Root, Unit
@@ -31,7 +31,7 @@ IN_MEMORY = 4 * 1024 * 1024
 """Packs of units of so many bytes are made in memory, larger ones in a file."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Place:
     """Where what is frozen goes, and what helps on the way."""
 
@@ -42,7 +42,7 @@ class Place:
     memory: Path | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Target:
     """What the deployment is for, and the engine that runs it."""
 
@@ -51,7 +51,7 @@ class Target:
     native: Native = Native()
 
 
-@dataclass(slots=True)
+@record(kw_only=False, frozen=False)
 class Frozen:
     """What came of it."""
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from moil.core.record import record
 
 _COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 _GAP = r"(?:[ \t\f]|\\\r?\n)"
@@ -30,7 +31,7 @@ _BLANKS = re.compile(r"[\s\\]+")
 _AROUND_DOTS = re.compile(r"\s*\.\s*")
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Import:
     """One statement: ``import module``, or ``from <level dots>module import names``."""
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
+from moil.core.record import field, record
 from moil.deployment.reach import Follower
 from moil.deployment.resolve import Place
 from moil.deployment.roots import Root, enclosing
@@ -19,7 +19,7 @@ from moil.deployment.tree import Tree, is_below
 from moil.deployment.walk import Found, Walker
 
 
-@dataclass(slots=True)
+@record(kw_only=False, frozen=False)
 class Included:
     """Data, by root; and what could not be done."""
 
@@ -27,7 +27,7 @@ class Included:
     remarks: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Includer:
     """What it takes."""
 

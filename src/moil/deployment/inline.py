@@ -27,7 +27,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +34,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
+from moil.core.record import record
 from moil.deployment.prepare import base_python
 from moil.deployment.request import ENGINE, memory_directory
 from moil.errors import UsageError
@@ -44,7 +44,7 @@ _BLOCK = re.compile(r"^# /// (?P<kind>[a-zA-Z0-9-]+)$\s(?P<content>(?:^#(?:| .*)
 _READY = "ready"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Needs:
     """What a script says of itself."""
 

@@ -15,9 +15,10 @@ import hashlib
 import json
 import posixpath
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
+from moil.core.record import record
 from moil.errors import DamagedError
 
 FORMAT = 1
@@ -26,7 +27,7 @@ FILE, EXECUTABLE, LINK, DIRECTORY = "f", "x", "l", "d"
 """Kinds of items: files without and with the execute bit, symbolic links, directories (listed only where empty)."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@record(kw_only=False)
 class Item:
     """One entry of a unit. `content` is the SHA-256 of a file, the target of a link, and "" for a directory."""
 
@@ -41,7 +42,7 @@ class Item:
         return self.kind in (FILE, EXECUTABLE)
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Listing:
     """A unit's items, in the order of their paths."""
 
@@ -50,7 +51,7 @@ class Listing:
     @staticmethod
     def of(items: Iterable[Item]) -> Listing:
         """The listing of these items. Raises DamagedError for a path that leads out of the unit, or is there twice."""
-        listing = Listing(tuple(sorted(items)))
+        listing = Listing(tuple(sorted(items, key=attrgetter("path", "kind", "content", "size"))))
         listing.check()
         return listing
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 
+from moil.core.record import field, record
 from moil.core.requirements import format_size
 from moil.deployment.gather import SMALL, Ignored, after_git, looked_at, unignored
 from moil.deployment.plan import LeftOut, Source
@@ -22,7 +22,7 @@ MOST = 10 << 20
 MOST_FILES = 5_000
 
 
-@dataclass(slots=True)
+@record(kw_only=False, frozen=False)
 class Loose:
     """What is shipped of it."""
 
@@ -33,7 +33,7 @@ class Loose:
     room_for: int = MOST_FILES
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Beside:
     """What it takes to sort them. `is_reached`: a path of the root's units that is shipped as a package."""
 

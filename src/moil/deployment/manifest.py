@@ -9,15 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from typing import Any
 
+from moil.core.record import as_dict, record
 from moil.errors import DamagedError
 
 FORMAT = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class EntryPoint:
     """The main module: a dotted name (``-m``), or a script in a root; neither where there is no file."""
 
@@ -27,7 +27,7 @@ class EntryPoint:
     root: int = -1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Unit:
     """A unit that is shipped: `digest` is that of its listing."""
 
@@ -38,7 +38,7 @@ class Unit:
     size: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Root:
     """One entry of the import path, made of its units."""
 
@@ -50,7 +50,7 @@ class Root:
     inner: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Native:
     """What the shipped native code was built for; all empty if there is none. `package` is an example of it."""
 
@@ -61,7 +61,7 @@ class Native:
     package: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Deployment:
     """The program and all that it needs, by digest."""
 
@@ -76,7 +76,7 @@ class Deployment:
 
     def encode(self) -> bytes:
         """The canonical bytes."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True, separators=(",", ":")).encode()
+        return json.dumps({"format": FORMAT, **as_dict(self)}, sort_keys=True, separators=(",", ":")).encode()
 
     @property
     def digest(self) -> str:

@@ -12,8 +12,8 @@ import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
+from moil.core.record import record
 from moil.deployment.listing import EXECUTABLE
 from moil.deployment.manifest import Native
 from moil.deployment.plan import Plan, PlannedUnit, Source, UnitKind
@@ -31,7 +31,7 @@ _MANYLINUX = re.compile(r"manylinux_(\d+)_(\d+)")
 _LEGACY = (("manylinux2014", (2, 17)), ("manylinux2010", (2, 12)), ("manylinux1", (2, 5)))
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Platform:
     """What a file was built for; `machine` is "" if that is a kind that is not known here."""
 

@@ -8,9 +8,9 @@ STORED FORMAT: JSON with a `FORMAT`; fields may be added with defaults.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from moil.core.record import as_dict, field, record
 from moil.deployment import signing
 from moil.errors import DamagedError
 from moil.ports.job_store import JobStore
@@ -19,7 +19,7 @@ FORMAT = 1
 _PREFIX = "private/pins/"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class InPlace:
     """Code that workers read where it lies (``--deploy live`` and ``off``)."""
 
@@ -33,7 +33,7 @@ class InPlace:
     digests: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Pin:
     """How the workers of a run start."""
 
@@ -63,7 +63,7 @@ def write(store: JobStore, key: bytes, pin: Pin) -> str:
     """Pin it; the name."""
     name = f"{len(names(store)) + 1:06d}"
     where = _PREFIX + name
-    store.put(where, signing.sign(key, where, json.dumps({"format": FORMAT, **asdict(pin)}).encode()), if_absent=True)
+    store.put(where, signing.sign(key, where, json.dumps({"format": FORMAT, **as_dict(pin)}).encode()), if_absent=True)
     return name
 
 

@@ -6,9 +6,9 @@ A plan speaks of files at home; `moil.deployment.freeze` turns it into a deploym
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from enum import StrEnum
 
+from moil.core.record import field, record
 from moil.deployment.manifest import EntryPoint
 
 
@@ -21,7 +21,7 @@ class UnitKind(StrEnum):
     distribution = "distribution"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Source:
     """One entry of a unit, and where it is at home."""
 
@@ -42,7 +42,7 @@ class Source:
     transform: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class PlannedUnit:
     """One unit."""
 
@@ -60,7 +60,7 @@ class PlannedUnit:
         return sum(one.size for one in self.sources)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class PlannedRoot:
     """One entry of the import path that holds code of the user's."""
 
@@ -75,7 +75,7 @@ class PlannedRoot:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class LeftOut:
     """What lies where shipped files lie, and is not shipped."""
 
@@ -88,7 +88,7 @@ class LeftOut:
     is_unforeseen: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Plan:
     """All that is to be shipped."""
 

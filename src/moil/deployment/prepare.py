@@ -12,9 +12,9 @@ import os
 import platform
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from moil.core.record import record
 from moil.deployment import manifest, view
 from moil.deployment.cache import Cache, Lease
 from moil.deployment.manifest import Deployment, Native
@@ -25,7 +25,7 @@ from moil.ports.job_store import JobStore
 THREADS = 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Prepared:
     """The way to the user's Python on this machine; `moil.deployment.launcher.become` goes it."""
 

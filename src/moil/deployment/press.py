@@ -12,16 +12,16 @@ import hashlib
 import io
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import IO
 
+from moil.core.record import record
 from moil.deployment import bytecode, pack
 from moil.deployment.listing import DIRECTORY, LINK, Item, Listing
 from moil.deployment.plan import Source
 from moil.errors import UsageError
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Large:
     """A file that travels by itself."""
 
@@ -31,7 +31,7 @@ class Large:
     data: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Pressed:
     """What came of it."""
 

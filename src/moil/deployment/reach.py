@@ -11,9 +11,9 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from zipfile import ZipFile
 
+from moil.core.record import field, record
 from moil.deployment.imports import Import, scan
 from moil.deployment.plan import LeftOut
 from moil.deployment.resolve import Hit, Place, Resolver
@@ -24,7 +24,7 @@ from moil.deployment.tree import Tree, inside
 from moil.deployment.walk import Found, Walk, Walker
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Package:
     """A regular package that is shipped whole."""
 
@@ -32,7 +32,7 @@ class Package:
     reason: str
 
 
-@dataclass(slots=True)
+@record(kw_only=False, frozen=False)
 class Reached:
     """The outcome. Places in units, by root."""
 
@@ -51,7 +51,7 @@ class Reached:
     remarks: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Means:
     """What it takes to follow imports. `is_known`: a top-level name belongs to Python or to something installed."""
 

@@ -17,15 +17,16 @@ import pickle
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from types import ModuleType, TracebackType
 from typing import Any
+
+from moil.core.record import as_dict, record
 
 MARK = "moil-rehearsal:"
 _OURS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Finding:
     """What went wrong; all empty if nothing did."""
 
@@ -40,7 +41,7 @@ class Finding:
 
 def tell(finding: Finding) -> None:
     """On standard output."""
-    sys.__stdout__.write(f"\n{MARK}{json.dumps(asdict(finding))}\n")  # type: ignore[union-attr]
+    sys.__stdout__.write(f"\n{MARK}{json.dumps(as_dict(finding))}\n")  # type: ignore[union-attr]
 
 
 def heard(output: str) -> Finding | None:

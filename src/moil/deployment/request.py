@@ -11,17 +11,18 @@ import site
 import sys
 import sysconfig
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
+from moil.core.record import field, record
+
 ENGINE = Path(__file__).parent.parent
 _SITES = ("site-packages", "dist-packages")
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Loaded:
     """A module that the program has imported: its file, and where a package looks for its modules."""
 
@@ -55,7 +56,7 @@ def memory_directory(environ: Mapping[str, str]) -> Path | None:
     return Path(home, ".cache", "moil") if home else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Request:
     """One question to discovery."""
 

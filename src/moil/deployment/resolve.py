@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from moil.core.record import record
 from moil.deployment.roots import Root
 from moil.deployment.tree import Tree, joined
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Place:
     """A package, a module or a portion of a namespace: a path in the units of a root."""
 
@@ -23,7 +23,7 @@ class Place:
     path: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Hit:
     """What a name means. `file` is the module's own, or the ``__init__`` of a package; None for a namespace."""
 

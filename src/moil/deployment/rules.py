@@ -12,11 +12,11 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from pathspec import GitIgnoreSpec, RegexPattern
 
+from moil.core.record import record
 from moil.deployment.tree import Tree, ancestors, inside, is_below
 
 NAME = ".moilignore"
@@ -25,7 +25,7 @@ _ALL_BELOW = re.compile(r"/\*\*$")
 _WILD = re.compile(r"[*?\[\\]")
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Verdict:
     """An opinion on a path. `named`: it was called by its very name, so it is meant even if it looks like a secret."""
 
@@ -34,7 +34,7 @@ class Verdict:
     named: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class _File:
     """One .moilignore.
 
@@ -67,7 +67,7 @@ class _File:
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class _Pattern:
     text: str
     spec: GitIgnoreSpec

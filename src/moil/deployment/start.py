@@ -9,16 +9,16 @@ on the path; but what is shipped is the outermost package, so that what is found
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from zipfile import is_zipfile
 
+from moil.core.record import record
 from moil.deployment.manifest import EntryPoint
 from moil.deployment.request import Request
 from moil.deployment.sweep import Sweep, sweep_of
 from moil.deployment.tree import Tree, inside
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Start:
     """Where a program begins. `origin` is the directory of its root, or the archive; "" if there is no file at all."""
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.machinery import EXTENSION_SUFFIXES
+
+from moil.core.record import record
 
 FILE, DIRECTORY, LINK, OTHER = "f", "d", "l", "o"
 
@@ -19,7 +20,7 @@ SUFFIXES = (*EXTENSION_SUFFIXES, ".py", ".pyc")
 _INITS = frozenset("__init__" + suffix for suffix in SUFFIXES)
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Entry:
     """One name in a directory."""
 

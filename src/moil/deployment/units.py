@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 
+from moil.core.record import field, record
 from moil.deployment import listing
 from moil.deployment.gather import Ignored, after_git, empty_directories, sources_of, without_dangling
 from moil.deployment.git import Git
@@ -25,7 +25,7 @@ from moil.deployment.tree import Tree
 from moil.deployment.walk import Directory, Found, Walker
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Builder:
     """Makes units. `shown` writes a place as deploy-include would."""
 

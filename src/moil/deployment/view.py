@@ -26,9 +26,9 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
+from moil.core.record import record
 from moil.deployment import scripts
 from moil.deployment.cache import boot_id
 from moil.deployment.extract import TIME, remove_tree
@@ -41,7 +41,7 @@ _HEAD = 4096
 _NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES)
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class View:
     """An environment on this machine, ready to be used."""
 

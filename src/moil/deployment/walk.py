@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 
+from moil.core.record import field, record
 from moil.deployment import fixed
 from moil.deployment.plan import LeftOut
 from moil.deployment.rules import Rules, Verdict, is_in_any
 from moil.deployment.tree import DIRECTORY, FILE, LINK, Entry, Tree, is_below, is_code, joined, sort_of
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Found:
     """A file or a link."""
 
@@ -36,7 +36,7 @@ class Found:
         return is_code(self.entry.name)
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Directory:
     """A directory to be walked."""
 
@@ -49,7 +49,7 @@ class Directory:
     closed: str = ""
 
 
-@dataclass(slots=True)
+@record(kw_only=False, frozen=False)
 class Walk:
     """What was found. `directories` are all that were entered; `is_cut`: there was more than was asked for."""
 

@@ -8,10 +8,10 @@ long as a command takes; they are never called in the leader's own thread, and n
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
+from moil.core.record import record
 from moil.core.records import Outcome
 from moil.core.requirements import Ceiling, Requirements
 from moil.errors import MoilError
@@ -36,7 +36,7 @@ class Refused(MoilError):
         self.whole_run = whole_run
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Array:
     """Attempts of one shape, submitted together. Member k finds its number k (from 0) by `moil.runtime.cluster`'s rules."""
 
@@ -65,7 +65,7 @@ class Standing(StrEnum):
     ended = "ended"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Seen:
     """One member, as the scheduler sees it."""
 

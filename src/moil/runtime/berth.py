@@ -11,8 +11,8 @@ import contextlib
 import os
 import signal
 import socket
-from dataclasses import replace
 
+from moil.core.record import changed
 from moil.errors import MoilError
 from moil.runtime import job_process, messages, processes
 from moil.runtime.mailbox import Order
@@ -118,7 +118,7 @@ class Berth:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         house = self._house
         if self._preloads:
-            house = replace(house, load=tried(house.load))
+            house = changed(house, load=tried(house.load))
             if other_threads():
                 return
             signal.signal(signal.SIGTERM, signal.SIG_IGN)

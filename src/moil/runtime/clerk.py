@@ -12,9 +12,9 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from moil.core.record import field, record
 from moil.core.requirements import Requirements
 from moil.errors import DamagedError, MoilError, NoSuchKey
 from moil.ports.batch_system import Submission
@@ -33,7 +33,7 @@ LONGEST_SILENCE = 60.0
 CLOSING = 30.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Site:
     """What a cluster is made with."""
 
@@ -57,7 +57,7 @@ class Site:
     say: Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Found:
     """A chunk of a queue that leaders before have left, and who has it."""
 
@@ -67,7 +67,7 @@ class Found:
     claim: Claim | None
 
 
-@dataclass(slots=True)
+@record(kw_only=False, frozen=False)
 class News:
     """What a thread has found out."""
 

@@ -29,9 +29,9 @@ import queue
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
+from moil.core.record import record
 from moil.core.records import Failure, Outcome, Usage
 from moil.core.requirements import Ceiling
 from moil.errors import DeploymentError
@@ -50,7 +50,7 @@ KEPT = 3.0
 LAST_WORDS = 2000
 
 
-@dataclass(slots=True)
+@record(kw_only=False, frozen=False)
 class _Member:
     """One attempt that is out."""
 

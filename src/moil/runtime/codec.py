@@ -17,14 +17,13 @@ import importlib
 import io
 import pickle
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any, NoReturn
 
 from moil.authoring.file import File, stored_file
 from moil.authoring.job import found_at
 from moil.authoring.promise import Promise, details
-from moil.core.record import record
+from moil.core.record import field, record
 from moil.core.records import Data, Stored
 from moil.errors import CallError, DamagedError, MoilError, PromiseError
 from moil.ports.job_store import JobStore
@@ -40,7 +39,7 @@ Steps = tuple[tuple[str, Any], ...]
 MakeFile = Callable[[str, str, int], File]
 
 
-@dataclass(slots=True)
+@record(kw_only=False, frozen=False)
 class Found:
     """What a pickle refers to."""
 

@@ -15,12 +15,11 @@ import sysconfig
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from importlib.machinery import ModuleSpec
 from typing import Any
 
 from moil.authoring.context import ambient
-from moil.core.record import record
+from moil.core.record import as_dict, record
 from moil.errors import UsageError
 
 PRIVATE_NAME = "__moil_main__"
@@ -37,7 +36,7 @@ class Entry:
 
     def header(self) -> dict[str, Any]:
         """As plain data."""
-        return asdict(self)
+        return as_dict(self)
 
 
 def from_header(header: dict[str, Any]) -> Entry:

@@ -23,10 +23,10 @@ import hashlib
 import json
 import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
+from moil.core.record import changed, field, record
 from moil.core.records import Outcome
 from moil.core.requirements import Accelerator, Requirements
 from moil.errors import DeploymentError
@@ -82,7 +82,7 @@ class Stage(Protocol):
         ...
 
 
-@dataclass(slots=True)
+@record(kw_only=False, frozen=False)
 class _Chunk:
     shape: str
     name: str
@@ -95,7 +95,7 @@ class _Chunk:
     killed: set[str] = field(default_factory=set)
 
 
-@dataclass(slots=True)
+@record(kw_only=False, frozen=False)
 class _Pilot:
     name: str
     batch: str
@@ -108,7 +108,7 @@ class _Pilot:
     overlooked: int = 0
 
 
-@dataclass(slots=True)
+@record(kw_only=False, frozen=False)
 class _Shape:
     name: str
     requirements: Requirements
@@ -437,7 +437,7 @@ class Fleet:
     def _over(self, shape: _Shape, pilot: _Pilot, seen: Seen, *, blame: bool) -> None:
         del shape.pilots[pilot.name], self._by_id[pilot.id]
         if seen.outcome is Outcome.timed_out and pilot.finished:
-            seen = replace(seen, outcome=Outcome.lost, reason=TIME_UP)
+            seen = changed(seen, outcome=Outcome.lost, reason=TIME_UP)
         self._gone[pilot.name] = seen
         self._settle(shape, pilot.name, pilot.id, seen, blame=blame)
         if not any(one.batch == pilot.batch for one in shape.pilots.values()):

@@ -15,12 +15,11 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import field
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 from moil.core import wire
-from moil.core.record import record
+from moil.core.record import field, record
 from moil.core.records import Outcome
 from moil.ports.job_store import JobStore
 from moil.runtime import messages, processes

@@ -8,9 +8,9 @@ here that still reads the old one.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -40,11 +40,7 @@ class Header:
 
 _encode = msgspec.msgpack.Encoder().encode
 _TAGS: dict[type, bytes] = {kind: bytes([tag]) for tag, kind in enumerate(EVENT_TYPES)}
-_decoders: dict[int, msgspec.msgpack.Decoder[Any]] = {
-    tag: msgspec.msgpack.Decoder(kind) for tag, kind in enumerate(EVENT_TYPES)
-}
-_decode_snapshot = msgspec.msgpack.Decoder(Snapshot)
-_decode_header = msgspec.msgpack.Decoder(Header)
+_KINDS: dict[int, type] = {**dict(enumerate(EVENT_TYPES)), _SNAPSHOT: Snapshot, _HEADER: Header}
 
 
 def encode(event: Event) -> bytes:
@@ -80,18 +76,19 @@ def decode(records: Iterable[bytes]) -> Iterator[Event | Snapshot | Header]:
 
 def _decode_one(record: bytes) -> Event | Snapshot | Header:
     tag, body = record[0], memoryview(record)[1:]
-    if tag == _SNAPSHOT:
-        return _decode_snapshot.decode(body)
-    if tag == _HEADER:
-        header = _decode_header.decode(body)
-        if header.format != FORMAT:
-            raise DamagedError(f"the journal has format {header.format}; this version of Moil reads {FORMAT}")
-        return header
-    event: Event = _decoders[tag].decode(body)
-    return event
+    found: Event | Snapshot | Header = _decoder(tag).decode(body)
+    if isinstance(found, Header) and found.format != FORMAT:
+        raise DamagedError(f"the journal has format {found.format}; this version of Moil reads {FORMAT}")
+    return found
 
 
-@dataclass(slots=True)
+@functools.cache
+def _decoder(tag: int) -> msgspec.msgpack.Decoder[Any]:
+    """Made when it is needed: a run that is not resumed reads nothing but its header."""
+    return msgspec.msgpack.Decoder(_KINDS[tag])
+
+
+@record(kw_only=False, frozen=False)
 class Replayed:
     """A run as its journal tells it."""
 

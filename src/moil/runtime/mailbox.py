@@ -17,11 +17,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import field
 from typing import Any
 
 from moil.core import wire
-from moil.core.record import record
+from moil.core.record import field, record
 from moil.core.records import Outcome
 from moil.deployment import signing
 from moil.errors import DamagedError, KeyExists, NoSuchKey

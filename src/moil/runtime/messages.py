@@ -22,10 +22,10 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from dataclasses import dataclass
 from struct import Struct
 
 from moil.core import wire
+from moil.core.record import record
 from moil.core.records import Outcome
 
 TASK, KILL, STOP = b"T", b"K", b"P"
@@ -42,7 +42,7 @@ SERVICE, VARIABLES, SPILLED = 1, 2, 4
 _HEAD = Struct("<cBBddq")
 
 
-@dataclass(slots=True)
+@record(kw_only=False, frozen=False)
 class Message:
     """One message. Of a task, `wall` and `memory` are its limits (0: none); of the others, what was used."""
 

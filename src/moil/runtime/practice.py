@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import replace
 
 from moil.authoring.job import job
+from moil.core.record import changed
 from moil.runtime import messages
 from moil.runtime.codec import Encoder
 from moil.runtime.job_process import JobProcess, Order
@@ -37,7 +37,7 @@ def practise(house: House) -> None:
     data, _ = Encoder(None, lambda file: file).dumps((nothing, (1,), {}))
     record = encode_task(Task(job=1, attempt=1, name=nothing.name, call=data, base=1))
     packet = Message(messages.TASK, "1.1", record).packet()
-    stage = replace(house, load=_nothing_to_load)
+    stage = changed(house, load=_nothing_to_load)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     outbox = Outbox(house.work)
     with ours, theirs:

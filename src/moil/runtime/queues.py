@@ -14,11 +14,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import field
 from typing import Any
 
 from moil.core import wire
-from moil.core.record import record
+from moil.core.record import field, record
 from moil.deployment import signing
 from moil.errors import DamagedError, KeyExists
 from moil.ports.job_store import JobStore

@@ -7,12 +7,12 @@ requirement that no machine can meet, a promise that cannot be waited for.
 from __future__ import annotations
 
 import functools
-import inspect
+import importlib
 from _thread import allocate_lock
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FunctionType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from moil.authoring import plain
 from moil.authoring.context import Callee, Options
@@ -26,6 +26,9 @@ from moil.runtime import codec, deferred
 from moil.runtime.codec import Encoder
 from moil.runtime.files import FileAccess
 from moil.runtime.records import Task
+
+if TYPE_CHECKING:
+    import inspect
 
 
 class Attempt:
@@ -204,11 +207,21 @@ _NOTHING = Request()
 
 def _surely_fit(fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
     """Whether the arguments fit for certain; `inspect` would say so too, but it takes long in a fresh process."""
-    if type(fn) is not FunctionType or kwargs or fn.__dict__:
+    if type(fn) is not FunctionType or not _AS_IT_IS.isdisjoint(fn.__dict__):
         return False
-    code = fn.__code__
-    least = code.co_argcount - len(fn.__defaults__ or ())
-    return not code.co_kwonlyargcount and least <= len(args) <= code.co_argcount
+    code, given = fn.__code__, len(args)
+    named = code.co_varnames[: code.co_argcount]
+    only_named = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+    left = named[max(given, code.co_posonlyargcount) :] + only_named
+    if (given > len(named) and not code.co_flags & _MORE) or not (code.co_flags & _MORE_NAMED or kwargs.keys() <= set(left)):
+        return False
+    needed = {*named[given : len(named) - len(fn.__defaults__ or ())], *only_named} - (fn.__kwdefaults__ or {}).keys()
+    return needed <= kwargs.keys() - set(named[: code.co_posonlyargcount]) and kwargs.keys().isdisjoint(named[:given])
+
+
+_AS_IT_IS = frozenset({"__signature__", "__wrapped__"})
+_MORE, _MORE_NAMED = 0x04, 0x08
+"""Flags of a function's code: it takes any number of arguments, by position or by name."""
 
 
 def _check_arguments(callee: Callee, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
@@ -221,4 +234,5 @@ def _check_arguments(callee: Callee, args: Sequence[Any], kwargs: Mapping[str, A
 
 @functools.lru_cache(maxsize=4096)
 def _signature(fn: Callable[..., Any]) -> inspect.Signature:
-    return inspect.signature(fn)
+    found: inspect.Signature = importlib.import_module("inspect").signature(fn)
+    return found

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import functools
 import marshal
-from dataclasses import dataclass, field
 from typing import Any
 
+from moil.core.record import field, record
 from moil.core.records import Call, Data, Failure, Outcome, PromiseRef, Stored
 from moil.core.requirements import Accelerator, Ceiling, Request, Requirements
 from moil.errors import DamagedError
@@ -51,7 +51,7 @@ class Needs:
     __hash__ = None  # type: ignore[assignment]
 
 
-@dataclass(slots=True, kw_only=True)
+@record(frozen=False)
 class Task:
     """Everything an attempt needs but the code: what to call, and the values of the promises in its arguments."""
 
@@ -81,7 +81,7 @@ class Task:
         return self.needs.ceiling
 
 
-@dataclass(slots=True, kw_only=True)
+@record(frozen=False)
 class OutcomeRecord:
     """What came of an attempt, as the worker saw it."""
 

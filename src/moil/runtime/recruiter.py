@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
 
+from moil.core.record import changed, record
 from moil.core.requirements import Requirements
 from moil.ports.scheduler import Array, Refused
 from moil.runtime.clerk import News, Site
@@ -19,7 +19,7 @@ LEADER = "leader"
 """Who claims what no pilot is to have."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Offer:
     """A chunk to be laid down."""
 
@@ -47,7 +47,7 @@ class Recruiter:
         chunk = self._queues.read(shape, name)
         for new, tokens in parts:
             orders = [one for one in chunk.orders if one.token in tokens]
-            self._queues.write(shape, new, replace(chunk, orders=orders))
+            self._queues.write(shape, new, changed(chunk, orders=orders))
 
     def take(self, shape: str, name: str) -> None:
         """Claim a chunk before anybody else does; who was quicker is for the reader to see."""

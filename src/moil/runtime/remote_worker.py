@@ -20,10 +20,10 @@ import shutil
 import signal
 import socket
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from moil.core.record import changed
 from moil.core.records import Outcome
 from moil.errors import DamagedError
 from moil.runtime import deferred, messages, processes
@@ -211,7 +211,7 @@ def _received(channel: socket.socket) -> bytes | None:
 
 def _supervised(house: House, token: str) -> tuple[socket.socket, socket.socket]:
     """Fork a supervisor; our ends of its channel, by which it gets its one attempt, and of its queue."""
-    house = replace(house, isolation="job")
+    house = changed(house, isolation="job")
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     unused, queue = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     if os.fork() == 0:

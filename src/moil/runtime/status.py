@@ -12,13 +12,12 @@ import os
 import socket
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, field
 from types import MappingProxyType
 from typing import Any
 
 from moil.core.events import Event
 from moil.core.graph import Job
-from moil.core.record import record
+from moil.core.record import as_dict, field, record
 from moil.core.records import JobState
 from moil.core.summary import NameStats
 from moil.core.workflow import Workflow, failures
@@ -84,14 +83,14 @@ def describe(
         retried=summary.retried,
         running=[{"id": one.id, "name": one.call.name, "since": one.started_at, "host": one.host} for one in running],
         failures=[_failure(one) for one in failed[:MOST]],
-        names={name: asdict(stats) for name, stats in summary.names.items()},
+        names={name: as_dict(stats) for name, stats in summary.names.items()},
         queue=dict(queue),
     )
 
 
 def _failure(job: Job) -> dict[str, Any]:
     assert job.failure is not None
-    return {"id": job.id, "name": job.call.name, "attempt": job.attempt, **asdict(job.failure)}
+    return {"id": job.id, "name": job.call.name, "attempt": job.attempt, **as_dict(job.failure)}
 
 
 def state_of(workflow: Workflow) -> str:
@@ -132,7 +131,7 @@ class StatusWriter:
     def _write(self, state: str, now: float) -> None:
         status = describe(self._run, state=state, now=now, done_before=self._done_before, queue=self._queue)
         number = max(self._numbers, default=0) + 1
-        self._store.put(f"status/{number:08d}", json.dumps(asdict(status)).encode())
+        self._store.put(f"status/{number:08d}", json.dumps(as_dict(status)).encode())
         self._store.delete([f"status/{old:08d}" for old in self._numbers])
         self._numbers = [number]
         self._next, self._dirty = now + EVERY, False

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from moil.core.graph import Job
 from moil.core.policy import effective
+from moil.core.record import names
 from moil.core.records import Data, PromiseRef
 from moil.core.requirements import Ceiling, Request, Requirements, excess, parse_field
 from moil.core.workflow import Workflow
@@ -74,7 +75,7 @@ def plain_request(asked: Mapping[str, object], name: str) -> Request:
 
 
 def _with_promised(workflow: Workflow, job: Job, read: Callable[[Data], bytes]) -> Request:
-    fields = {name: getattr(job.call.request, name) for name in Request.__dataclass_fields__}
+    fields = {name: getattr(job.call.request, name) for name in names(Request)}
     for name, ref in job.call.promised:
         source = workflow.graph.sibling(job, ref.call)
         value = _peek(workflow, source, ref, read)
