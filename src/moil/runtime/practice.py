@@ -11,9 +11,10 @@ import os
 import socket
 
 from moil.authoring.job import job
+from moil.authoring.promise import Details, Promise
 from moil.core.record import changed
 from moil.runtime import messages
-from moil.runtime.codec import Encoder
+from moil.runtime.codec import Encoder, StoredValue
 from moil.runtime.job_process import JobProcess, Order
 from moil.runtime.messages import Message
 from moil.runtime.outbox import Outbox, Voice
@@ -34,9 +35,7 @@ def nothing(number: int) -> int:
 def practise(house: House) -> None:
     """Run it, in this process, and leave no trace."""
     home = SlotDirectory(house.work / f"practice-{os.getpid()}")
-    data, _ = Encoder(None, lambda file: file).dumps((nothing, (1,), {}))
-    record = encode_task(Task(job=1, attempt=1, name=nothing.name, call=data, base=1))
-    packet = Message(messages.TASK, "1.1", record).packet()
+    packet = Message(messages.TASK, "2.1", encode_task(_task())).packet()
     stage = changed(house, load=_nothing_to_load)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     outbox = Outbox(house.work)
@@ -47,6 +46,15 @@ def practise(house: House) -> None:
             attempt.report(messages.RETURNED, attempt.work())
             ours.recv(messages.PACKET)
     outbox.remove()
+
+
+def _task() -> Task:
+    """It calls the job with what another has returned."""
+    encoder = Encoder(None, lambda file: file)
+    promised = Promise(Details(None, 0, nothing.name, lambda: None))
+    value = StoredValue(1, nothing.name, 2, has_refs=False, data=encoder.dumps(1)[0])
+    call, _ = encoder.dumps((nothing, (promised,), {}))
+    return Task(job=2, attempt=1, name=nothing.name, call=call, base=1, values=(value,))
 
 
 def _nothing_to_load() -> None:
