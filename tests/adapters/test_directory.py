@@ -60,7 +60,16 @@ class TestOpening:
         assert DirectoryStore(path / "deep" / "er").get("a") == b"bytes"
 
     def test_the_format_file(self, store: DirectoryStore) -> None:
-        assert json.loads((store.path / "format").read_text()) == {"format": "moil job store", "version": 1}
+        content = json.loads((store.path / "format").read_text())
+        assert content == {"format": "moil job store", "version": 1, "folders": ["files", "values"]}
+        assert sorted(os.listdir(store.path / "objects")) == content["folders"]
+
+    def test_a_store_that_was_made_without_directories_of_objects(self, store: DirectoryStore) -> None:
+        _rewrite(store.path / "format", b'{"format": "moil job store", "version": 1}')
+        for name in ("files", "values"):
+            (store.path / "objects" / name).rmdir()
+        DirectoryStore(store.path).put("files/a", b"bytes")
+        assert store.get("files/a") == b"bytes"
 
     def test_the_locator_is_absolute(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(path.parent)
@@ -95,15 +104,17 @@ class TestOpening:
             DirectoryStore(path, create=True)
 
     def test_an_interrupted_creation_is_no_obstacle(self, path: Path) -> None:
-        for part in ("objects", "tmp"):
+        for part in ("objects/files", "tmp"):
             (path / part).mkdir(parents=True)
         (path / "tmp" / "0123").touch()
         DirectoryStore(path, create=True).put("a", b"")
 
     def test_the_rest_of_another_store_is_one(self, path: Path) -> None:
-        (path / "objects" / "a").mkdir(parents=True)
-        with pytest.raises(StoreError, match="not empty"):
-            DirectoryStore(path, create=True)
+        for inner in ("a", "files/a"):
+            (path / "objects" / inner).mkdir(parents=True)
+            with pytest.raises(StoreError, match="not empty"):
+                DirectoryStore(path, create=True)
+            (path / "objects" / inner).rmdir()
 
     def test_another_version(self, store: DirectoryStore) -> None:
         _rewrite(store.path / "format", b'{"format": "moil job store", "version": 7}')

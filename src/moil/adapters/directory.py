@@ -2,7 +2,7 @@
 
 ::
 
-    format            JSON: what this is, and which version
+    format            JSON: what this is, which version, and which directories of objects came with it
     objects/<key>+    one file for each object; nobody writes to it once it is there
     journal/          see `moil.adapters.journal_file`
     scheduler/        what a scheduler's own machinery prints; anybody's files
@@ -25,20 +25,23 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from moil.adapters import disk
 from moil.adapters.journal_file import FileJournal, JournalDirectory
 from moil.adapters.keys import check_key, is_key
 from moil.adapters.shelf import DirectoryShelf
+from moil.core.record import record
 from moil.errors import KeyExists, NoSuchKey, StoreError
 
 FORMAT = 1
 MARK = "+"
 _NAME = "moil job store"
 _PARTS = ("journal", "objects", "scheduler", "tmp")
+_FOLDERS = ("files", "values")
+"""Where most objects lie: made with the store, so that no process that writes its first one has to see to them."""
 _PRIVATE = "private/"
 _ABANDONED_AFTER = 24 * 3600.0
 
@@ -51,6 +54,14 @@ def exists(path: Path | str) -> bool:
 def object_path(path: Path | str, key: str) -> Path:
     """The file that holds an object of the store in this directory."""
     return Path(path, "objects", key + MARK)
+
+
+@record(kw_only=False)
+class StagedFile:
+    """See `moil.ports.job_store.Staged`."""
+
+    path: str
+    publish: Callable[[str], None]
 
 
 class DirectoryStore:
@@ -126,16 +137,26 @@ class DirectoryStore:
 
     def upload(self, key: str, path: Path) -> None:
         """Write an object from a local file, keeping its execute bit. Raises FileError if that cannot be read."""
-        target, local = self._target(key), os.fspath(path)
         with disk.explained(self._root):
-            if self._is_there(target):
+            if self._is_there(self._target(key)):
                 return
-            with disk.user_file(local) as (source, mode), disk.temporary_file(self._tmp, mode) as (fd, temporary):
-                disk.copy_in_kernel(source, fd)
-                while chunk := disk.read_user_file(source, local):
-                    disk.write_all(fd, chunk)
-                disk.flush(fd)
-                self._publish(fd, temporary, target)
+        with self.stage(path) as staged:
+            staged.publish(key)
+
+    @contextmanager
+    def stage(self, path: Path) -> Iterator[StagedFile]:
+        """A frozen copy of a local file, on its way to the disk. Raises FileError if that cannot be read."""
+        local = os.fspath(path)
+        with (
+            disk.explained(self._root),
+            disk.user_file(local) as (source, mode),
+            disk.temporary_file(self._tmp, mode) as (fd, temporary),
+        ):
+            disk.copy_in_kernel(source, fd)
+            while chunk := disk.read_user_file(source, local):
+                disk.write_all(fd, chunk)
+            disk.begin_flush(fd)
+            yield StagedFile(temporary, lambda key: self._publish_staged(fd, temporary, self._target(key)))
 
     def keys(self, prefix: str) -> Iterator[str]:
         """The keys that start with `prefix`, in order; each directory is listed when its turn comes."""
@@ -190,11 +211,22 @@ class DirectoryStore:
         for part in _PARTS:
             with suppress(FileExistsError):
                 os.mkdir(self._in_root(part))
+        self._make_folders(_FOLDERS)
         with disk.temporary_file(self._tmp, 0o444) as (fd, temporary):
-            disk.write_all(fd, json.dumps({"format": _NAME, "version": FORMAT}).encode() + b"\n")
+            content = {"format": _NAME, "version": FORMAT, "folders": _FOLDERS}
+            disk.write_all(fd, json.dumps(content).encode() + b"\n")
             disk.flush(fd)
             if not self._publish(fd, temporary, self._in_root("format")):
                 raise self._exists_already()
+
+    def _make_folders(self, names: Iterable[str]) -> None:
+        folders = [os.path.join(self._objects, name) for name in names]
+        for folder in folders:
+            with suppress(FileExistsError):
+                os.mkdir(folder)
+        disk.flush_directory(self._objects)
+        disk.flush_directory(self._root)
+        self._durable.update(folders)
 
     def _exists_already(self) -> StoreError:
         return self._error("it holds a run already; resume that with --restart, or remove it with moil clean")
@@ -202,14 +234,17 @@ class DirectoryStore:
     def _check_vacant(self) -> None:
         """What a creation that was interrupted leaves is no obstacle; anybody else's files are."""
         names = set(os.listdir(self._root))
-        parts = [self._in_root(part) for part in ("journal", "objects") if part in names]
-        if names.difference(_PARTS) or any(map(os.listdir, parts)):
+        inner = ("journal", *(f"objects/{name}" for name in _FOLDERS))
+        full = any(os.listdir(part) for part in map(self._in_root, inner) if os.path.isdir(part))
+        others = set(os.listdir(self._objects)).difference(_FOLDERS) if "objects" in names else ()
+        if names.difference(_PARTS) or full or others:
             raise self._error("the directory is not empty; choose a new one for --job-store")
 
     def _check_format(self) -> None:
         try:
             content = json.loads(Path(self._root, "format").read_bytes())
             name, version = content["format"], content["version"]
+            self._durable.update(os.path.join(self._objects, one) for one in content.get("folders", ()))
         except (FileNotFoundError, NotADirectoryError):
             raise self._error("there is none; check --job-store, or leave out --restart to begin a new run") from None
         except (ValueError, LookupError, TypeError):
@@ -282,6 +317,11 @@ class DirectoryStore:
             published = disk.link_new(fd, temporary, target)
         disk.flush_directory(folder)
         return published
+
+    def _publish_staged(self, fd: int, temporary: str, target: str) -> None:
+        if not self._is_there(target):
+            disk.flush(fd)
+            self._publish(fd, temporary, target)
 
     def _make_durable(self, folder: str) -> None:
         if folder not in self._durable and folder != self._root:

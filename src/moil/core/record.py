@@ -10,7 +10,6 @@ value is made. It does not forbid assignments, as that takes three times as long
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, TypeVar, dataclass_transform, overload
@@ -166,7 +165,8 @@ class _AsDataclass:
         self._fields, self._kw_only = fields, kw_only
 
     def __get__(self, value: object, cls: type[Any]) -> dict[str, Any]:
-        dataclasses: Any = importlib.import_module("dataclasses")
+        import dataclasses
+
         body: dict[str, Any] = {"__annotations__": cls.__annotations__, "__module__": cls.__module__}
         for name, said in self._fields.items():
             more: dict[str, Any] = {"compare": said.compare, "repr": said.shown}

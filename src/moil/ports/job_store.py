@@ -9,9 +9,10 @@ a key that exists is only allowed where a caller can live with readers that see 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 
 class Journal(Protocol):
@@ -60,6 +61,24 @@ class JobStore(Protocol):
     def close(self) -> None:
         """Let go of connections."""
         ...
+
+
+class Staged(Protocol):
+    """A frozen copy of a local file, which is on its way into the store and has no key yet."""
+
+    @property
+    def path(self) -> str:
+        """Where the copy lies, for reading only."""
+        ...
+
+    def publish(self, key: str, /) -> None:
+        """Make it the object under this key, durable when this returns; does nothing if the key is there already."""
+        ...
+
+
+Stage: TypeAlias = Callable[[Path], AbstractContextManager[Staged]]
+"""What a store that is a disk offers as `stage`: it copies a local file in, so that what the key is made of can be found
+out while the bytes are being flushed. The copy is gone at the end of the block unless it was published. Raises FileError."""
 
 
 class Shelf(Protocol):

@@ -20,10 +20,13 @@ from pathlib import Path
 from moil.authoring import plain
 from moil.authoring.file import File
 from moil.errors import DamagedError, FileError
-from moil.ports.job_store import JobStore
+from moil.ports.job_store import JobStore, Stage
 
 LISTING = 1
 _CHUNK = 1 << 16
+WORTH_STAGING = 1 << 18, 1 << 26
+"""Bytes of files that are hashed while their copy is being flushed, from and to: smaller ones have little to wait for,
+and a larger one may be there already, which would be found out too late."""
 MOST_EVICTIONS = 3
 """How often a copy is fetched again that others have evicted before it was linked."""
 
@@ -33,6 +36,7 @@ class FileAccess:
 
     def __init__(self, store: JobStore, cache: Path, local: Path) -> None:
         self._store, self._cache, self._local = store, cache, local
+        self._stage: Stage | None = getattr(store, "stage", None)
         self._fetched: dict[tuple[str, str], Path] = {}
         #: Digests of all that was saved, listings and their parts.
         self.saved: set[str] = set()
@@ -48,12 +52,18 @@ class FileAccess:
         return File.stored(path.name, digest, size, path=None)
 
     def _save_file(self, path: Path) -> tuple[str, int]:
-        mode = os.stat(path).st_mode
-        if not stat.S_ISREG(mode):
+        found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode):
             raise FileError(f"cannot save {path}: it is neither a file nor a directory")
-        content, size = file_digest(path)
-        digest = content + (File.EXECUTABLE if mode & 0o100 else "")
-        self._store.upload(f"files/{digest}", path)
+        kind = File.EXECUTABLE if found.st_mode & 0o100 else ""
+        if self._stage and WORTH_STAGING[0] <= found.st_size <= WORTH_STAGING[1]:
+            with self._stage(path) as copy:
+                content, size = file_digest(copy.path)
+                copy.publish(f"files/{content}{kind}")
+        else:
+            content, size = file_digest(path)
+            self._store.upload(f"files/{content}{kind}", path)
+        digest = content + kind
         self.saved.add(digest)
         return digest, size
 
@@ -140,7 +150,7 @@ def _copy(cached: Path, target: Path) -> None:
         plain.shell().copymode(cached, target)
 
 
-def file_digest(path: Path) -> tuple[str, int]:
+def file_digest(path: Path | str) -> tuple[str, int]:
     """SHA-256 and size of a file's content."""
     digest, size, chunk = hashlib.sha256(), 0, memoryview(bytearray(_CHUNK))
     with open(path, "rb", buffering=0) as source:

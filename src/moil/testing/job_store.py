@@ -32,7 +32,7 @@ from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from moil.errors import FencedError, FileError, KeyExists, NoSuchKey, StoreError
-from moil.ports.job_store import DurableStore
+from moil.ports.job_store import DurableStore, Stage
 from moil.testing.faults import Fault, FaultyStore, SimulatedCrash, When
 from moil.testing.store_programs import KEYS, PREFIXES, AnyProgram, Life, Reopen, raises, state_of
 
@@ -201,6 +201,25 @@ class FileTests:
             with pytest.raises(FileError, match=path.name):
                 store.upload("file", path)
         assert list(store.keys("")) == []
+
+    def test_a_staged_file_is_frozen_and_gone_unless_published(self, store: DurableStore, tmp_path: Path) -> None:
+        stage: Stage | None = getattr(store, "stage", None)
+        if stage is None:
+            pytest.skip("this store is no disk: it does not stage files")
+        source = tmp_path / "source"
+        source.write_bytes(b"then")
+        for keys in ((), ("file",), ("file", "again")):
+            with stage(source) as staged:
+                source.write_bytes(b"now!")
+                assert Path(staged.path).read_bytes() == b"then"
+                for key in keys:
+                    staged.publish(key)
+            assert not Path(staged.path).exists()
+            assert list(store.keys("")) == sorted(keys)
+            assert all(store.get(key) == b"then" for key in keys)
+            source.write_bytes(b"then")
+        with stage(source) as staged, pytest.raises(FileError, match="none"), stage(tmp_path / "none"):
+            staged.publish("file")
 
     def test_download_overwrites_nothing(self, store: DurableStore, tmp_path: Path) -> None:
         there = tmp_path / "there"
