@@ -44,6 +44,9 @@ MOST_STARTS = 2
 CLOSING = 10.0
 QUICKEST = {"job": 0.002, "worker": 0.0003}
 """Seconds that an attempt takes at least, by isolation."""
+MOST_PATIENCE = {"job": 0.004, "worker": 0.0}
+"""Seconds for which an outcome may lie there while all slots have enough to do, so that it is heard together with others:
+to be woken costs the leader as much as to hear three of them. Warm workers tell of many at once anyway."""
 WORTH_MOVING = 0.002
 """Seconds of work that are worth moving from one slot to another."""
 TOGETHER = 64
@@ -285,8 +288,15 @@ class LocalBatchSystem:
         self._made += 1
         slot = Slot(self._made, quickest=QUICKEST[self._launch.header["isolation"]])
         self._zygote.hand_over(slot)
-        self._reactor.add_reader(slot.channel.fileno(), lambda: self._read(slot))
+        self._reactor.add_reader(slot.channel.fileno(), lambda: self._read(slot), self._patience)
         return slot
+
+    def _patience(self) -> float:
+        """Half of what all slots have before them that they have not begun, if there is no room for more."""
+        if not self._machine.full:
+            return 0.0
+        least = min((slot.spare for slot in self._busy.values()), default=0.0)
+        return min(MOST_PATIENCE[self._launch.header["isolation"]], least / 2)
 
     # -- listening -----------------------------------------------------------------------------------------------
 

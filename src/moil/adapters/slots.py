@@ -58,6 +58,11 @@ class Slot:
         """Seconds that what it has not begun will take."""
         return max(0, len(self.outstanding) - 1) * self._pace
 
+    @property
+    def spare(self) -> float:
+        """The same, if it has ended one and that has yet to be heard."""
+        return max(0, len(self.outstanding) - 2) * self._pace
+
     def takes(self, submission: Submission) -> bool:
         """Whether the attempt can follow those that it has, in the same grant."""
         if submission.service or self.grant is None or not self.outstanding or self.outstanding[0].service:

@@ -10,11 +10,20 @@ from collections.abc import Callable
 from typing import Protocol
 
 
+def at_once() -> float:
+    """No patience at all."""
+    return 0.0
+
+
 class Reactor(Protocol):
     """Waits for whatever comes first."""
 
-    def add_reader(self, fd: int, callback: Callable[[], None]) -> None:
-        """Call `callback` in the leader's thread whenever `fd` is readable."""
+    def add_reader(self, fd: int, callback: Callable[[], None], patience: Callable[[], float] = at_once) -> None:
+        """Call `callback` in the leader's thread whenever `fd` is readable.
+
+        `patience` says, when it has become so, for how many seconds nobody would miss that: what else comes meanwhile is
+        then heard together with it.
+        """
         ...
 
     def remove_reader(self, fd: int) -> None:

@@ -10,6 +10,7 @@ from _thread import get_ident
 from collections.abc import Callable
 
 from moil.ports.clock import Clock
+from moil.ports.reactor import at_once
 
 
 class SystemClock:
@@ -34,9 +35,9 @@ class SelectorReactor:
         self._running = 0
         self.add_reader(self._woken.fileno(), self._drain)
 
-    def add_reader(self, fd: int, callback: Callable[[], None]) -> None:
-        """Call `callback` whenever `fd` is readable."""
-        self._selector.register(fd, selectors.EVENT_READ, callback)
+    def add_reader(self, fd: int, callback: Callable[[], None], patience: Callable[[], float] = at_once) -> None:
+        """Call `callback` whenever `fd` is readable, and at the latest after what `patience` says then."""
+        self._selector.register(fd, selectors.EVENT_READ, (callback, patience))
 
     def remove_reader(self, fd: int) -> None:
         """Stop watching `fd`."""
@@ -54,10 +55,14 @@ class SelectorReactor:
         """Run callbacks until something happened or the time has come."""
         timeout = None if until is None else max(0.0, until - self._clock.now())
         ready = self._selector.select(timeout)
+        patience = min((key.data[1]() for key, _ in ready), default=0.0)
+        if patience > 0.0:
+            time.sleep(patience)
+            ready = self._selector.select(0)
         self._running = get_ident()
         try:
             for key, _ in ready:
-                key.data()
+                key.data[0]()
         finally:
             self._running = 0
 

@@ -34,6 +34,7 @@ from moil.core.workflow import Workflow
 from moil.errors import WorkflowFailed
 from moil.ports.batch_system import ExternalId, Phase, Report, Submission
 from moil.ports.job_store import DurableStore
+from moil.ports.reactor import at_once
 from moil.runtime import codec, deferred, files, journal, report, values
 from moil.runtime.execute import Execution, Place
 from moil.runtime.leader import Leader, World
@@ -229,7 +230,7 @@ class _SimulatedReactor:
     def __init__(self, clock: SimulatedClock, batch: SimulatedBatchSystem) -> None:
         self._clock, self._batch = clock, batch
 
-    def add_reader(self, fd: int, callback: Callable[[], None]) -> None:
+    def add_reader(self, fd: int, callback: Callable[[], None], patience: Callable[[], float] = at_once) -> None:
         raise NotImplementedError("a simulated world has no file descriptors")
 
     def remove_reader(self, fd: int) -> None:
