@@ -44,7 +44,7 @@ MOST_STARTS = 2
 CLOSING = 10.0
 QUICKEST = {"job": 0.002, "worker": 0.0003}
 """Seconds that an attempt takes at least, by isolation."""
-MOST_PATIENCE = {"job": 0.004, "worker": 0.0}
+MOST_PATIENCE = {"job": 0.008, "worker": 0.0}
 """Seconds for which an outcome may lie there while all slots have enough to do, so that it is heard together with others:
 to be woken costs the leader as much as to hear three of them. Warm workers tell of many at once anyway."""
 WORTH_MOVING = 0.002

@@ -17,7 +17,7 @@ from moil.ports.batch_system import Submission
 from moil.runtime import messages
 from moil.runtime.messages import Message
 
-AHEAD = 0.01
+AHEAD = 0.02
 """Seconds of work that a slot may have before it."""
 MOST = 32
 """Attempts that it may have before it."""
