@@ -81,6 +81,10 @@ Stage: TypeAlias = Callable[[Path], AbstractContextManager[Staged]]
 out while the bytes are being flushed. The copy is gone at the end of the block unless it was published. Raises FileError."""
 
 
+ObjectPath: TypeAlias = Callable[[str], Path]
+"""What a store whose objects are files on this machine offers as `object_path`: the file of the object under a key."""
+
+
 class Shelf(Protocol):
     """What outlives a run beside its store: objects named by their content, for the next run to take up."""
 

@@ -1,8 +1,9 @@
 """Files of an attempt: into the job store by content, out of it as read-only local copies.
 
 An object ``files/<sha256>`` is the content of a file (``.x`` if it may be executed: a hard link cannot change that),
-``files/<sha256>.dir`` a listing of a directory, whose files are objects of their own. Copies come to the machine's cache
-once and from there into each attempt's directory, by hard link where the file system lets us.
+``files/<sha256>.dir`` a listing of a directory, whose files are objects of their own. A local copy is a hard link to the
+store's own file where that lies on the same disk; else it comes to the machine's cache once and from there into each
+attempt's directory.
 
 STORED FORMAT: the keys, and the listing ({"v": 1, "entries": [[path, kind, target]]}).
 """
@@ -20,7 +21,7 @@ from pathlib import Path
 from moil.authoring import plain
 from moil.authoring.file import File
 from moil.errors import DamagedError, FileError
-from moil.ports.job_store import JobStore, Stage
+from moil.ports.job_store import JobStore, ObjectPath, Stage
 
 LISTING = 1
 _CHUNK = 1 << 16
@@ -37,6 +38,7 @@ class FileAccess:
     def __init__(self, store: JobStore, cache: Path, local: Path) -> None:
         self._store, self._cache, self._local = store, cache, local
         self._stage: Stage | None = getattr(store, "stage", None)
+        self._object_path: ObjectPath | None = getattr(store, "object_path", None)
         self._fetched: dict[tuple[str, str], Path] = {}
         #: Digests of all that was saved, listings and their parts.
         self.saved: set[str] = set()
@@ -93,7 +95,7 @@ class FileAccess:
             return known
         target = self._local / file.digest[:16] / file.name
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            _make_directory(target.parent)
             if not target.exists():
                 self._place(file.digest, target)
         except OSError as error:
@@ -105,11 +107,23 @@ class FileAccess:
         if digest.endswith(File.DIRECTORY):
             self._place_tree(digest, target)
             return
+        if self._linked(digest, target):
+            return
         for _ in range(MOST_EVICTIONS):
             with contextlib.suppress(FileNotFoundError):  # it was evicted a moment ago
                 _copy(self._cached(digest), target)
                 return
         _copy(self._cached(digest), target)
+
+    def _linked(self, digest: str, target: Path) -> bool:
+        """Make it a second name of the store's own file, where that lies on the same disk: there is nothing to copy."""
+        if self._object_path is None:
+            return False
+        try:
+            os.link(self._object_path(f"files/{digest}"), target)
+        except OSError:
+            return False
+        return True
 
     def _place_tree(self, digest: str, target: Path) -> None:
         data = self._store.get(f"files/{digest}")
@@ -137,6 +151,13 @@ class FileAccess:
             with contextlib.suppress(FileNotFoundError):
                 staged.replace(cached)
         return cached
+
+
+def _make_directory(path: Path) -> None:
+    try:
+        os.mkdir(path)
+    except OSError:
+        path.mkdir(parents=True, exist_ok=True)
 
 
 def _copy(cached: Path, target: Path) -> None:
