@@ -1,8 +1,13 @@
 """Records: values that are equal if their fields are."""
 
-from moil.core.record import field
 
-from moil.core.record import record
+import dataclasses
+import pickle
+
+import msgspec
+import pytest
+
+from moil.core.record import as_dict, changed, field, record
 
 
 @record
@@ -29,3 +34,50 @@ def test_records_without_fields_are_all_the_same():
     assert Nothing() == Nothing()
     assert hash(Nothing()) == hash(Nothing())
     assert Nothing() != Point(x=1)
+
+
+@record(kw_only=False, frozen=False)
+class Polygon:
+    points: list[Point] = field(default_factory=list)
+    closed: bool = True
+
+
+def test_records_that_may_change_have_no_hash():
+    one, other = Polygon(), Polygon([Point(x=1)])
+    one.points.append(Point(x=1))
+    assert one == other
+    assert one.points is not Polygon().points
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(one)
+
+
+def test_a_record_has_no_more_than_its_fields():
+    with pytest.raises(AttributeError):
+        Point(x=1).z = 2  # type: ignore[attr-defined]
+    with pytest.raises(TypeError, match="'x'"):
+        Point()  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="positional"):
+        Point(1)  # type: ignore[misc]
+
+
+def test_a_record_changed():
+    before = Point(x=1, note="a")
+    assert (changed(before, y=5).y, changed(before, y=5).note, before.y) == (5, "a", 0)
+
+
+def test_as_plain_data():
+    told = as_dict(Polygon([Point(x=1), Point(x=2, y=3)]))
+    assert told == {
+        "points": [{"x": 1, "y": 0, "note": ""}, {"x": 2, "y": 3, "note": ""}],
+        "closed": True,
+    }
+
+
+def test_a_record_is_a_dataclass_for_whoever_asks():
+    polygon = Polygon([Point(x=1)], closed=False)
+    assert dataclasses.is_dataclass(Polygon)
+    assert [one.name for one in dataclasses.fields(Point)] == ["x", "y", "note"]
+    assert dataclasses.asdict(polygon) == as_dict(polygon)
+    assert dataclasses.replace(polygon, closed=True) == Polygon([Point(x=1)])
+    assert msgspec.json.decode(msgspec.json.encode(polygon), type=Polygon) == polygon
+    assert pickle.loads(pickle.dumps(polygon)) == polygon
