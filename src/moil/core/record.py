@@ -3,9 +3,9 @@
 For a type checker ``@record`` is ``@dataclass(frozen=True, slots=True, kw_only=True)``, and for whoever asks (the
 functions of `dataclasses`, msgspec) it is a dataclass, too. It is not made by the same machinery: every process of Moil
 begins by making fifty such classes, most of which it makes no value of. `dataclasses` brings in the reader of Python's
-own syntax, and compiles six functions for each class; that would be a third of the time in which a worker comes up, and
-a seventh of the memory that every fork of it is charged for. Here a class gets one function, compiled when the first
-value is made. It does not forbid assignments, as that takes three times as long: checkers do.
+own syntax, and compiles six functions for each class: an eighth of the time in which a worker comes up, and a tenth of
+the memory that every fork of it is charged for. Here a class gets one function, compiled when the first value is made.
+It does not forbid assignments, as that takes three times as long: checkers do.
 """
 
 from __future__ import annotations
