@@ -20,7 +20,7 @@ LONGEST_FUNCTION = 50
 MOST_METHODS = 15
 MOST_POSITIONAL = 5
 
-#: The composition root brings things in when they are needed.
+#: The composition root brings things in when they are needed, and a record what it needs to pass for a dataclass.
 MAY_IMPORT_INSIDE = {
     *("__init__.py", "program.py", "session.py", "plugins.py", "cli/__init__.py"),
     *("core/record.py", "deployment/launcher.py"),

@@ -2,60 +2,83 @@
 
 from __future__ import annotations
 
-import os
-import threading
+import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from moil.runtime.reactor import SelectorReactor, SystemClock
 
 
-class Pipe:
-    def __init__(self, reactor: SelectorReactor, heard: list[Pipe], patience: float) -> None:
-        self.reading, self.writing = os.pipe()
+class Ends:
+    """A socket that the reactor watches, and the other end of it."""
+
+    def __init__(self, reactor: SelectorReactor, heard: list[Ends], patience: Callable[[], float]) -> None:
+        self._near, self._far = socket.socketpair()
         self._heard = heard
-        reactor.add_reader(self.reading, self.hear, lambda: patience)
+        reactor.add_reader(self._near.fileno(), self.hear, patience)
 
     def hear(self) -> None:
-        os.read(self.reading, 1)
+        self._near.recv(1)
         self._heard.append(self)
 
     def say(self) -> None:
-        os.write(self.writing, b".")
+        self._far.send(b".")
+
+    def close(self) -> None:
+        self._near.close()
+        self._far.close()
+
+
+class Ear:
+    """A reactor, and what it has heard."""
+
+    def __init__(self) -> None:
+        self.reactor = SelectorReactor(SystemClock())
+        self.heard: list[Ends] = []
+        self._all: list[Ends] = []
+
+    def ends(self, patience: Callable[[], float]) -> Ends:
+        self._all.append(Ends(self.reactor, self.heard, patience))
+        return self._all[-1]
+
+    def listen(self) -> list[Ends]:
+        self.reactor.wait(time.time() + 10)
+        return self.heard
+
+    def close(self) -> None:
+        self.reactor.close()
+        for one in self._all:
+            one.close()
 
 
 @pytest.fixture
-def reactor() -> Iterator[SelectorReactor]:
-    made = SelectorReactor(SystemClock())
+def ear() -> Iterator[Ear]:
+    made = Ear()
     yield made
     made.close()
 
 
-def test_what_can_wait_is_heard_with_what_comes_meanwhile(reactor):
-    heard: list[Pipe] = []
-    first, second = Pipe(reactor, heard, 0.5), Pipe(reactor, heard, 0.5)
+def test_what_can_wait_is_heard_with_what_comes_meanwhile(ear):
+    def meanwhile() -> float:
+        second.say()
+        return 0.001
+
+    first, second = ear.ends(meanwhile), ear.ends(lambda: 0.001)
     first.say()
-    later = threading.Timer(0.02, second.say)
-    later.start()
-    reactor.wait(time.time() + 10)
-    later.join()
-    assert set(heard) == {first, second}
+    assert set(ear.listen()) == {first, second}
 
 
-def test_what_cannot_wait_is_heard_at_once_and_so_is_all_else(reactor):
-    heard: list[Pipe] = []
-    patient, hasty = Pipe(reactor, heard, 1000.0), Pipe(reactor, heard, 0.0)
+def test_what_cannot_wait_is_heard_at_once_and_so_is_all_else(ear):
+    patient, hasty = ear.ends(lambda: 1000.0), ear.ends(lambda: 0.0)
     patient.say()
     hasty.say()
-    reactor.wait(time.time() + 10)
-    assert set(heard) == {patient, hasty}
+    assert set(ear.listen()) == {patient, hasty}
 
 
-def test_waking_is_no_matter_of_patience(reactor):
-    heard: list[Pipe] = []
-    Pipe(reactor, heard, 1000.0).say()
-    reactor.wake()
-    reactor.wait(time.time() + 10)
-    assert len(heard) == 1
+def test_waking_is_no_matter_of_patience(ear):
+    patient = ear.ends(lambda: 1000.0)
+    patient.say()
+    ear.reactor.wake()
+    assert ear.listen() == [patient]

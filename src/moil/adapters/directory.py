@@ -140,12 +140,18 @@ class DirectoryStore:
         with disk.explained(self._root):
             if self._is_there(self._target(key)):
                 return
-        with self.stage(path) as staged:
+        with self._copied(path) as (_, staged):
             staged.publish(key)
 
     @contextmanager
     def stage(self, path: Path) -> Iterator[StagedFile]:
         """A frozen copy of a local file, on its way to the disk. Raises FileError if that cannot be read."""
+        with self._copied(path) as (fd, staged):
+            disk.begin_flush(fd)
+            yield staged
+
+    @contextmanager
+    def _copied(self, path: Path) -> Iterator[tuple[int, StagedFile]]:
         local = os.fspath(path)
         with (
             disk.explained(self._root),
@@ -155,8 +161,7 @@ class DirectoryStore:
             disk.copy_in_kernel(source, fd)
             while chunk := disk.read_user_file(source, local):
                 disk.write_all(fd, chunk)
-            disk.begin_flush(fd)
-            yield StagedFile(temporary, lambda key: self._publish_staged(fd, temporary, self._target(key)))
+            yield fd, StagedFile(temporary, lambda key: self._publish_staged(fd, temporary, self._target(key)))
 
     def keys(self, prefix: str) -> Iterator[str]:
         """The keys that start with `prefix`, in order; each directory is listed when its turn comes."""
@@ -211,7 +216,7 @@ class DirectoryStore:
         for part in _PARTS:
             with suppress(FileExistsError):
                 os.mkdir(self._in_root(part))
-        self._make_folders(_FOLDERS)
+        self._make_folders()
         with disk.temporary_file(self._tmp, 0o444) as (fd, temporary):
             content = {"format": _NAME, "version": FORMAT, "folders": _FOLDERS}
             disk.write_all(fd, json.dumps(content).encode() + b"\n")
@@ -219,13 +224,13 @@ class DirectoryStore:
             if not self._publish(fd, temporary, self._in_root("format")):
                 raise self._exists_already()
 
-    def _make_folders(self, names: Iterable[str]) -> None:
-        folders = [os.path.join(self._objects, name) for name in names]
+    def _make_folders(self) -> None:
+        """`format`, which is published after this, tells others that they need not see to these."""
+        folders = [os.path.join(self._objects, name) for name in _FOLDERS]
         for folder in folders:
             with suppress(FileExistsError):
                 os.mkdir(folder)
         disk.flush_directory(self._objects)
-        disk.flush_directory(self._root)
         self._durable.update(folders)
 
     def _exists_already(self) -> StoreError:

@@ -80,7 +80,11 @@ def flush(fd: int) -> None:
 
 
 def begin_flush(fd: int) -> None:
-    """Let the system begin to write a file's bytes to the disk, so that there is less left for `flush` to wait for."""
+    """Let the system begin to write a file's bytes to the disk, so that there is less left for `flush` to wait for.
+
+    Linux does so when it is told that they will not be read soon; it also forgets those that it has written by then, so
+    this is for files whose bytes were put there a moment ago.
+    """
     if sys.platform == "linux":
         with suppress(OSError):
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)

@@ -46,7 +46,7 @@ QUICKEST = {"job": 0.002, "worker": 0.0003}
 """Seconds that an attempt takes at least, by isolation."""
 MOST_PATIENCE = {"job": 0.008, "worker": 0.0}
 """Seconds for which an outcome may lie there while all slots have enough to do, so that it is heard together with others:
-to be woken costs the leader as much as to hear three of them. Warm workers tell of many at once anyway."""
+that takes a quarter off the leader's CPU time in a recursion (`bench/`, C). Warm workers tell of many at once anyway."""
 WORTH_MOVING = 0.002
 """Seconds of work that are worth moving from one slot to another."""
 TOGETHER = 64

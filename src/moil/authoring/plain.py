@@ -6,6 +6,7 @@ import atexit
 import functools
 import importlib
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,8 +58,9 @@ def new_directory(prefix: str, parent: Path | str | None = None) -> str:
 
 def temporary_directory() -> Path:
     """The one that `tempfile` would find, which takes longer to import than to look at the usual place."""
-    usual = os.environ.get("TMPDIR", "/tmp")  # noqa: S108 - what is made there is private
-    if os.path.isdir(usual) and os.access(usual, os.R_OK | os.W_OK | os.X_OK):
+    named = [os.environ[name] for name in ("TMPDIR", "TEMP", "TMP") if os.environ.get(name)]
+    usual = [*named, "/tmp"][0]  # noqa: S108 - what is made there is private
+    if "tempfile" not in sys.modules and os.path.isdir(usual) and os.access(usual, os.R_OK | os.W_OK | os.X_OK):
         return Path(usual)
     return Path(importlib.import_module("tempfile").gettempdir())
 

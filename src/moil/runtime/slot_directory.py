@@ -74,10 +74,10 @@ class SlotDirectory:
 
     def remove(self) -> None:
         """With all that is in it; what cannot be removed is at least put out of the way."""
-        if self.is_new():
+        try:
             os.rmdir(self._scratch)
             os.rmdir(self._place)
-            return
-        plain.shell().rmtree(self.path, ignore_errors=True)
-        with suppress(FileNotFoundError):
-            os.rename(self._place, f"{self._place}-{os.urandom(4).hex()}")
+        except OSError:
+            plain.shell().rmtree(self.path, ignore_errors=True)
+            with suppress(FileNotFoundError):
+                os.rename(self._place, f"{self._place}-{os.urandom(4).hex()}")
