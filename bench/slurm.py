@@ -1,6 +1,6 @@
 """The same fan-out on a real Slurm, by Moil with and without pilots and by Toil: jobs a second, and calls to the scheduler.
 
-    python bench/slurm.py [--jobs 1000] [--toil-jobs 50] [--cluster NAME] [--systems pilots,pilots-worker,arrays,toil]
+    python bench/slurm.py [--jobs 1000] [--toil-jobs 50] [--cluster NAME] [--systems arrays,arrays-worker,pilots,pilots-worker,members,toil]
 
 The cluster is that of the tests (a controller and two hosts in containers on this machine, see tests/cluster); it is
 brought up and taken down again, or NAME is one that is up. Toil gets what it needs, its project, its environment and its
@@ -31,7 +31,9 @@ MOIL = ("--batch-system", "slurm", "--no-progress", "--default-memory", "100 MiB
 SYSTEMS = {
     "pilots": ("Moil, 2 pilots, a process a job", ("--pilots", "2")),
     "pilots-worker": ("Moil, 2 pilots, warm processes", ("--pilots", "2", "--isolation", "worker")),
-    "arrays": ("Moil, arrays", ()),
+    "arrays": ("Moil, arrays, a process a job", ()),
+    "arrays-worker": ("Moil, arrays, warm processes", ("--isolation", "worker")),
+    "members": ("Moil, arrays, a member for each job", ("--pilots", "0")),
     "toil": ("Toil 9.6.0", ()),
 }
 
@@ -127,7 +129,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--toil-jobs", type=int, default=50)
     parser.add_argument("--reps", type=int, default=3)
     parser.add_argument("--cluster", default="", help="the name of a cluster that is up")
-    parser.add_argument("--systems", default="pilots,pilots-worker,arrays,toil")
+    parser.add_argument("--systems", default="arrays,arrays-worker,pilots,pilots-worker,members,toil")
     parser.add_argument("--timeout", type=float, default=1200.0)
     return parser.parse_args()
 

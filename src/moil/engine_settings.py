@@ -81,7 +81,12 @@ class EngineSettings:
     max_disk: int | str | None = setting(None, help="the most scratch space", toil="--maxDisk", unit="size")
     max_accelerators: int | None = setting(None, help="the most accelerators", minimum=0)
     max_jobs: int | None = setting(None, help="the most jobs at a time", toil="--maxJobs", minimum=1)
-    pilots: int = setting(0, help="workers for many jobs each: so many a shape", toil="--slurm-pilots", minimum=0)
+    pilots: int | None = setting(
+        None,
+        help="so many workers for each shape of jobs, and no more, or 0: a worker for each job; else as many as are of use",
+        toil="--slurm-pilots",
+        minimum=0,
+    )
 
     retries: int = setting(1, help="how often to try a failed job again", group="failure", toil="--retryCount", minimum=0)
     retry_backoff: float = setting(

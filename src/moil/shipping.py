@@ -94,7 +94,7 @@ class Shipping:
                 logs=self._store.directory,
                 poll_interval=scheduler.poll_interval,
                 window=self._settings.max_jobs or WINDOW,
-                pilots=min(self._settings.pilots, self._settings.max_jobs or self._settings.pilots),
+                pilots=_at_most(self._settings.pilots, self._settings.max_jobs),
                 wants=self._program.wants,
                 say=self._program.say,
             )
@@ -243,6 +243,11 @@ class Shipping:
         """The name of the note that one worker of the run leaves for the next on the same machine."""
         told = [self._store.locator, shipped.pin, shipped.engine.digest, self._settings.worker_python]
         return hashlib.sha256(json.dumps(told).encode() + shipped.key).hexdigest()
+
+
+def _at_most(pilots: int | None, jobs: int | None) -> int | None:
+    """No more pilots than jobs may be out at a time."""
+    return pilots if pilots is None or jobs is None else min(pilots, jobs)
 
 
 def too_large(plan: Plan) -> Iterator[str]:

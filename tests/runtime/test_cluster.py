@@ -31,7 +31,8 @@ class PlayedScheduler:
     member = ("MEMBER", 0)
 
     def __init__(self):
-        self.arrays, self.seen, self.cancelled, self.errors, self.queries = {}, {}, [], [], 0
+        self.arrays, self.seen, self.errors, self.queries = {}, {}, [], 0
+        self.cancelled, self.withdrawn = [], []
 
     def _maybe_fail(self):
         if self.errors:
@@ -54,8 +55,14 @@ class PlayedScheduler:
     def find(self, prefix):
         return {label: ids for label, (_, ids) in self.arrays.items() if label.startswith(prefix)}
 
-    def cancel(self, ids):
-        self.cancelled += sorted(ids)
+    def time_limit(self, requirements, roomy=0.0):
+        return max(requirements.walltime or 0.0, roomy)
+
+    def cancel(self, ids, *, queued_only=False):
+        if queued_only:
+            self.withdrawn += sorted(ids)
+        else:
+            self.cancelled += sorted(ids)
 
     def close(self):
         pass

@@ -268,7 +268,7 @@ def test_time(monkeypatch):
     now = 1000.0
     monkeypatch.setattr(pilots.time, "time", lambda: now)
     time_left = pilots.Time({"SLURM_JOB_END_TIME": "1600"})
-    time_left.limit(10.0)
+    time_left.limit(10.0, 0.5)
     assert time_left.is_enough(500.0)
     assert not time_left.is_enough(580.0)
     now = 1400.0

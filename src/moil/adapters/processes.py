@@ -9,6 +9,7 @@ What it has been given is in memory, so it ends with its leader, and a restart f
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import socket
@@ -23,7 +24,7 @@ from moil.adapters.disk import shown
 from moil.adapters.machine import count_cores, measure
 from moil.core.record import record
 from moil.core.records import Outcome
-from moil.core.requirements import Ceiling
+from moil.core.requirements import Ceiling, Requirements
 from moil.ports.scheduler import Array, SchedulerDown, SchedulerId, Seen, Standing
 
 MEMBER = "MEMBER_NUMBER"
@@ -78,6 +79,10 @@ class ProcessScheduler:
         """That of the leader's machine."""
         return {os.uname().machine}
 
+    def time_limit(self, requirements: Requirements, roomy: float = 0.0) -> float:  # noqa: ARG002 - there is none
+        """None: inf."""
+        return math.inf
+
     def submit(self, array: Array) -> Sequence[SchedulerId]:
         """Queue them. Raises SchedulerDown."""
         number = len(self._arrays) + 1
@@ -107,10 +112,11 @@ class ProcessScheduler:
         """Those of this leader."""
         return {label: ids for label, ids in self._arrays.items() if label.startswith(prefix)}
 
-    def cancel(self, ids: Collection[SchedulerId]) -> None:
+    def cancel(self, ids: Collection[SchedulerId], *, queued_only: bool = False) -> None:
         """SIGTERM to their process groups."""
         with self._changed:
-            for member in (self._members[one] for one in ids if one in self._members):
+            known = [self._members[one] for one in ids if one in self._members]
+            for member in [one for one in known if one.process is None or not queued_only]:
                 member.cancelled = member.cancelled or member.process is None or member.process.poll() is None
                 if member.process is not None and member.process.poll() is None:
                     _signal(member.process, signal.SIGTERM)

@@ -19,6 +19,7 @@ An sbatch that does not come back may have submitted. Then Slurm is asked for th
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import subprocess
@@ -27,11 +28,18 @@ from typing import Any
 
 from moil.adapters import slurm_answers as answers
 from moil.adapters import slurm_refusals as refusals
-from moil.adapters.slurm_machines import Partition, ceiling, largest_array, machines, partitions
+from moil.adapters.slurm_machines import Partition, ceiling, largest_array, machines, minutes, partitions
 from moil.adapters.slurm_settings import SlurmSettings, extra_arguments
-from moil.adapters.slurm_submission import by_array, cancel_arguments, members, partition_of, sbatch_arguments
+from moil.adapters.slurm_submission import (
+    by_array,
+    cancel_arguments,
+    members,
+    minutes_for,
+    partition_of,
+    sbatch_arguments,
+)
 from moil.core.record import record
-from moil.core.requirements import Ceiling
+from moil.core.requirements import Ceiling, Requirements
 from moil.ports.scheduler import Array, Refused, SchedulerDown, SchedulerId, Seen, Standing
 
 PATIENCE = 60.0
@@ -66,6 +74,8 @@ class _Cluster:
     largest_array: int
     #: The longest time limit in minutes, without and with devices; None: no limit.
     longest: tuple[int | None, int | None]
+    #: The shortest that a job which states none may get.
+    usual: tuple[int | None, int | None]
 
 
 class SlurmScheduler:
@@ -113,6 +123,14 @@ class SlurmScheduler:
         """The architectures of the machines that jobs may get: ``{"x86_64"}``. Raises SchedulerDown, Refused."""
         return set(self._cluster.machines)
 
+    def time_limit(self, requirements: Requirements, roomy: float = 0.0) -> float:
+        """Seconds that a member will have; inf: no limit. Raises SchedulerDown, Refused."""
+        special = bool(requirements.accelerators)
+        limit = minutes_for(requirements, roomy, self._cluster.longest[special])
+        if limit is None:
+            limit = minutes(self._settings.time.strip()) if self._settings.time else self._cluster.usual[special]
+        return math.inf if limit is None else limit * 60.0
+
     def submit(self, array: Array) -> Sequence[SchedulerId]:
         """Hand over an array. Raises SchedulerDown, Refused."""
         try:
@@ -146,10 +164,11 @@ class SlurmScheduler:
                 found[label] = members(array, size)
         return found
 
-    def cancel(self, ids: Collection[SchedulerId]) -> None:
-        """End them; those that are over are no error. Raises SchedulerDown."""
+    def cancel(self, ids: Collection[SchedulerId], *, queued_only: bool = False) -> None:
+        """End them, or those that are still queued; those that are over are no error. Raises SchedulerDown."""
+        which = ("--state=PENDING",) if queued_only else ()
         for words in cancel_arguments(ids, self._sizes):
-            answer = self._run("scancel", *words)
+            answer = self._run("scancel", *which, *words)
             wrong = [line for line in answer.err.splitlines() if line.strip() and not refusals.is_over_already(line)]
             if answer.status and wrong:
                 raise SchedulerDown(f"Slurm does not cancel {len(ids)} job(s): {refusals.one_line(answer.err)}")
@@ -228,6 +247,7 @@ class SlurmScheduler:
             machines=frozenset(one.architecture for one in have if one.architecture),
             largest_array=largest,
             longest=(_longest(plain), _longest(special)),
+            usual=(_usual(plain), _usual(special)),
         )
 
     def _show(self, what: str) -> str:
@@ -281,6 +301,11 @@ def commands_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """The variables for Slurm's commands: the user's, without those that change what the commands mean."""
     kept = {name: value for name, value in environ.items() if name in _KEPT or not name.startswith(_OTHERS)}
     return {**kept, "LC_ALL": "C"}
+
+
+def _usual(parts: Sequence[Partition]) -> int | None:
+    """The shortest time limit that these partitions give to a job that states none."""
+    return min((one.usual for one in parts if one.usual is not None), default=None)
 
 
 def _longest(parts: Sequence[Partition]) -> int | None:

@@ -38,6 +38,8 @@ class Partition:
     name: str
     default: bool
     minutes: int | None
+    #: The time limit of jobs that state none.
+    usual: int | None
     cores: int | None
     memory: int | None
 
@@ -70,10 +72,12 @@ def partitions(text: str) -> list[Partition]:
 
 
 def _partition(line: str) -> Partition:
+    most, usual = minutes(field(line, "MaxTime")), field(line, "DefaultTime")
     return Partition(
         name=field(line, "PartitionName"),
         default=field(line, "Default") == "YES",
-        minutes=minutes(field(line, "MaxTime")),
+        minutes=most,
+        usual=most if usual in ("", "NONE") else minutes(usual),
         cores=_number(field(line, "MaxCPUsPerNode")) or None,
         memory=_number(field(line, "MaxMemPerNode")) or None,
     )

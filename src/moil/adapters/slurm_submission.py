@@ -17,7 +17,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from moil.adapters.slurm_settings import Extra, SlurmSettings
-from moil.core.requirements import MIB, Accelerator
+from moil.core.requirements import MIB, Accelerator, Requirements
 from moil.ports.scheduler import Array, SchedulerId
 
 WORKER_MEMORY = 64 * MIB
@@ -60,7 +60,7 @@ def sbatch_arguments(array: Array, settings: SlurmSettings, extra: Extra, longes
         "--ntasks=1",
         f"--cpus-per-task={math.ceil(needs.cores)}",
         f"--mem={mebibytes(needs.memory)}M",
-        *_time(array, settings, longest),
+        *_time(needs, array.roomy, settings, longest),
         *_gres(needs.accelerators, settings.gres, extra.gres),
         *_place(settings, with_devices=bool(needs.accelerators)),
         "--no-requeue",
@@ -76,13 +76,20 @@ def mebibytes(memory: int) -> int:
     return math.ceil((memory + WORKER_MEMORY) / MIB)
 
 
-def _time(array: Array, settings: SlurmSettings, longest: int | None) -> Iterator[str]:
-    """A walltime that the partition just allows is not made too long by what comes on top."""
-    walltime = array.requirements.walltime
-    if walltime is not None:
-        minutes = math.ceil((max(walltime, array.roomy) + START_ALLOWANCE) / 60)
-        if longest is not None and walltime <= longest * 60:
-            minutes = min(minutes, longest)
+def minutes_for(needs: Requirements, roomy: float, longest: int | None) -> int | None:
+    """The time limit of a member; None if it states none. `longest`: minutes that the partition allows.
+
+    A walltime that the partition just allows is not made too long by what comes on top.
+    """
+    if needs.walltime is None:
+        return None
+    minutes = math.ceil((max(needs.walltime, roomy) + START_ALLOWANCE) / 60)
+    return min(minutes, longest) if longest is not None and needs.walltime <= longest * 60 else minutes
+
+
+def _time(needs: Requirements, roomy: float, settings: SlurmSettings, longest: int | None) -> Iterator[str]:
+    minutes = minutes_for(needs, roomy, longest)
+    if minutes is not None:
         yield f"--time={minutes}"
     elif settings.time:
         yield f"--time={settings.time.strip()}"

@@ -2,7 +2,8 @@
 
 An adapter translates to its commands and back, and decides nothing: what to submit, when to ask, what a silence means
 is the business of `moil.runtime.cluster`, which makes a `BatchSystem` of any scheduler. The methods may block for as
-long as a command takes; they are never called in the leader's own thread, and never two at a time.
+long as a command takes; they are never called in the leader's own thread, and never two at a time. The exceptions are the
+properties and `time_limit`, which ask the scheduler nothing once `ceiling` has been told.
 """
 
 from __future__ import annotations
@@ -108,6 +109,13 @@ class Scheduler(Protocol):
         """How many members one array may have."""
         ...
 
+    def time_limit(self, requirements: Requirements, roomy: float = 0.0) -> float:
+        """Seconds that a member will have from its start (`Array`); inf: as many as it wants, 0: that is not known.
+
+        Raises SchedulerDown, Refused, as `ceiling` does.
+        """
+        ...
+
     def submit(self, array: Array) -> Sequence[SchedulerId]:
         """Hand over an array; the ids are in the order of its members. Raises SchedulerDown, Refused."""
         ...
@@ -120,8 +128,8 @@ class Scheduler(Protocol):
         """All arrays whose label begins so, by label, and their members' ids in order. Raises SchedulerDown."""
         ...
 
-    def cancel(self, ids: Collection[SchedulerId]) -> None:
-        """End them, queued or running; those that are over are no error. Raises SchedulerDown."""
+    def cancel(self, ids: Collection[SchedulerId], *, queued_only: bool = False) -> None:
+        """End them, queued or running, or only those that have not begun; what is over is no error. Raises SchedulerDown."""
         ...
 
     def close(self) -> None:

@@ -50,8 +50,8 @@ class Site:
     logs: Path | None
     poll_interval: float
     window: int
-    #: How many pilots a shape may have at a time; 0: attempts are submitted themselves.
-    pilots: int = 0
+    #: How many pilots a shape may have at a time; 0: attempts are submitted themselves; None: as many as are of use.
+    pilots: int | None = None
     #: Whether an attempt that a leader before has submitted is still of interest.
     wants: Callable[[str], bool]
     say: Callable[[str], None]
@@ -253,9 +253,11 @@ class Clerk:
         for batch in batches:
             if f"{prefix}{batch}" not in arrays:
                 self._site.mailbox.remove_batch(batch)
+        queued = self._queued()
         with self._changed:
             self._found = found
-        self._tell(News(found=found, queued=self._queued(), pilots=pilots))
+        self.withdraw([order.token for one in queued for order in one.chunk.orders])
+        self._tell(News(found=found, queued=queued, pilots=pilots))
 
     def _queued(self) -> list[Found]:
         """What is in the queues of pilots."""

@@ -16,8 +16,9 @@ a label, ``moil:<run>:<batch>``, the scheduler is asked for those of this run, a
 members they are. So nothing is lost between the moment a scheduler accepts an array and the moment a leader writes that
 down, and queued and running attempts are adopted after a restart.
 
-With *pilots*, attempts are not submitted, but laid down where pilots take them (`moil.runtime.fleet`, which this is the
-stage of), and the scheduler knows pilots only. Services are submitted all the same.
+As a rule attempts are not submitted themselves, but laid down where *pilots* take them (`moil.runtime.fleet`, which this
+is the stage of), and the scheduler knows pilots only. Services are submitted all the same, and everything is if the user
+wants no pilots.
 
 When the scheduler says that a member is over and no letter is there, the store is looked at again for `LATE` seconds,
 since one machine may see another's files late. Then the scheduler's word counts.
@@ -102,7 +103,7 @@ class ClusterBatchSystem:
         """Have the clerk submit them; those that a leader before has submitted are taken up by `adopt`."""
         for one in submissions:
             self._out[one.token] = _Member(one.token)
-        shared = [one for one in submissions if self._site.pilots and not one.service]
+        shared = [one for one in submissions if self._site.pilots != 0 and not one.service]
         self._fleet.submit(shared)
         self._clerk.submit([one for one in submissions if not self._fleet.has(one.token)])
         return [one.token for one in submissions]
@@ -182,7 +183,7 @@ class ClusterBatchSystem:
             raise news.fatal
         if news.found is not None:
             self._adopt(news.found)
-            self._fleet.adopt(news.queued, news.pilots)
+            self._fleet.adopt(news.queued, news.pilots, news.found)
         self._fleet.take(news)
         for token, batch, scheduler_id in news.submitted:
             self._placed(token, batch, scheduler_id)

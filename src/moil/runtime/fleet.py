@@ -4,7 +4,7 @@
 
 An attempt is in exactly one chunk. A chunk belongs to nobody, until somebody claims it; then each of its attempts is over
 when its letter is there, and goes into another chunk when the letter says that it was not begun. Pilots are submitted when
-there are chunks that nobody has claimed and no pilot that is free to, up to a number for each shape.
+there are chunks that nobody has claimed and no pilot that is free to; how many, says `moil.runtime.shapes`.
 
 When the scheduler says that a pilot is over, the first attempt that it owes a letter about ends with the scheduler's word,
 since that one was running, and all the others are offered again. (If its time was up, and it had finished others before, the
@@ -12,30 +12,28 @@ attempt does not pay for those: it is lost.) A pilot whose last sack says that i
 ever heard of is given some time, and then counts as lost. Pilots that end without having taken anything, one after another,
 end the run with what their log says: what keeps them from working keeps all from it.
 
-A chunk is large when there is much to do, so that a claim and a letter serve many, and small towards the end, or when
-attempts are known to be long, so that all pilots have something to do until the last. All is done in the leader's
-thread, but errands (`moil.runtime.recruiter`), which may block.
+All is done in the leader's thread, but errands (`moil.runtime.recruiter`), which may block.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
+import math
 import secrets
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
-from moil.core.record import changed, field, record
+from moil.core.record import changed
 from moil.core.records import Outcome
-from moil.core.requirements import Accelerator, Requirements
+from moil.core.requirements import Requirements
 from moil.errors import DeploymentError
 from moil.ports.batch_system import Submission
 from moil.ports.scheduler import SchedulerId, Seen, Standing
 from moil.runtime.clerk import Clerk, Found, News, Site, order_of
 from moil.runtime.mailbox import Order, Sack
-from moil.runtime.queues import LARGEST, PILOTS, Chunk, Claim
-from moil.runtime.recruiter import LEADER, Offer, Recruiter
+from moil.runtime.queues import PILOTS, Chunk, Claim
+from moil.runtime.recruiter import LEADER, Offer, Recruit, Recruiter
+from moil.runtime.shapes import ChunkState, PilotState, ShapeState, requirements_as_json, requirements_from, shape_of
 
 LATE = 5.0
 """Seconds for which letters of a pilot that is over are waited for, as one machine may see another's files late."""
@@ -49,11 +47,13 @@ LONGEST_PAUSE = 60.0
 """The longest time, in seconds, for which none are submitted after one that has ended so."""
 OVERLOOKED = 3
 """So many answers of the scheduler's in a row do not mention a pilot that is over."""
-TIMES, LEAST = 4, 3600.0
-"""A pilot asks for so many times the walltime of its attempts, and for so many seconds at least."""
-WORTH = 0.5
-"""Seconds of work in a chunk, when it is known how long attempts take."""
-SMOOTHING = 0.2
+IDLE = 10.0
+"""Seconds without anything to do after which a pilot leaves, if the user has said how many there are to be."""
+HALF, MOST = 0.5, 0.9
+"""What must be left of a pilot's time when an attempt without walltime begins that is not its first: if the user has said
+how many pilots there are to be, and if not."""
+UNKNOWN = 600.0
+"""Seconds that a pilot counts on, if the scheduler does not tell."""
 TIME_UP = "its pilot's time was up: with walltime= stated for the job, it is only begun where there is time enough"
 _BLAMELESS = frozenset({Outcome.cancelled, Outcome.preempted, Outcome.node_failed})
 
@@ -82,57 +82,19 @@ class Stage(Protocol):
         ...
 
 
-@record(kw_only=False, frozen=False)
-class _Chunk:
-    shape: str
-    name: str
-    #: Those that are not over, in order.
-    tokens: dict[str, None]
-    claim: Claim | None = None
-    claimed_at: float = 0.0
-    #: Whether this leader is about to claim it.
-    wanted_back: bool = False
-    killed: set[str] = field(default_factory=set)
-
-
-@record(kw_only=False, frozen=False)
-class _Pilot:
-    name: str
-    batch: str
-    id: SchedulerId
-    worked: bool = False
-    #: Whether it has finished an attempt.
-    finished: bool = False
-    over: Seen | None = None
-    over_at: float = 0.0
-    overlooked: int = 0
-
-
-@record(kw_only=False, frozen=False)
-class _Shape:
-    name: str
-    requirements: Requirements
-    #: Batches that were asked for, and how many pilots are in them.
-    asked: dict[str, int] = field(default_factory=dict)
-    pilots: dict[str, _Pilot] = field(default_factory=dict)
-    chunks: dict[str, _Chunk] = field(default_factory=dict)
-    #: Seconds that its attempts take; 0: that is not known.
-    pace: float = 0.0
-
-
 class Fleet:
     """The pilots of one run."""
 
     def __init__(self, site: Site, clerk: Clerk, stage: Stage, tell: Callable[[News], None]) -> None:
         self._site, self._clerk, self._stage = site, clerk, stage
         self._recruiter = Recruiter(site, tell)
-        self._shapes: dict[str, _Shape] = {}
+        self._shapes: dict[str, ShapeState] = {}
         #: Where each attempt is; None: it is about to be offered.
-        self._where: dict[str, _Chunk | None] = {}
+        self._where: dict[str, ChunkState | None] = {}
         self._early: list[Submission] | None = []
-        self._by_id: dict[SchedulerId, _Pilot] = {}
+        self._by_id: dict[SchedulerId, PilotState] = {}
         self._gone: dict[str, Seen] = {}
-        self._through: list[tuple[float, _Chunk]] = []
+        self._through: list[tuple[float, ChunkState]] = []
         self._in_vain, self._proven, self._recruit_at = 0, False, 0.0
         #: Pilots that have been heard of before the scheduler told their ids, and whether they have left.
         self._forward: dict[str, bool] = {}
@@ -165,7 +127,7 @@ class Fleet:
 
     def cancel(self, tokens: Iterable[str]) -> None:
         """End these; those that nobody has taken are taken back."""
-        chunks: dict[str, tuple[_Chunk, list[str]]] = {}
+        chunks: dict[str, tuple[ChunkState, list[str]]] = {}
         for token in tokens:
             chunk = self._where.get(token)
             if chunk is not None:
@@ -183,12 +145,12 @@ class Fleet:
             return
         shape = self._shapes[chunk.shape]
         if wall:
-            shape.pace += (SMOOTHING if shape.pace else 1.0) * (wall - shape.pace)
+            shape.took(wall)
         self._leave(chunk, token)
 
     def unbegun(self, tokens: Iterable[str]) -> None:
         """Who had claimed these attempts gives them back."""
-        chunks: dict[str, tuple[_Chunk, list[str]]] = {}
+        chunks: dict[str, tuple[ChunkState, list[str]]] = {}
         for token in tokens:
             chunk = self._where.get(token)
             if chunk is not None:
@@ -209,8 +171,13 @@ class Fleet:
         for shape, name in news.taken:
             self._taken(shape, name)
 
-    def adopt(self, queued: Sequence[Found], pilots: Mapping[str, Sequence[SchedulerId]]) -> None:
-        """What leaders before have left. A name that comes later stands for what was offered again."""
+    def adopt(
+        self, queued: Sequence[Found], pilots: Mapping[str, Sequence[SchedulerId]], submitted: Collection[str]
+    ) -> None:
+        """What leaders before have left. A name that comes later stands for what was offered again.
+
+        `submitted`: attempts that are jobs of the scheduler's themselves.
+        """
         for found in queued:
             self._adopt(found)
         for batch, ids in pilots.items():
@@ -220,12 +187,15 @@ class Fleet:
                 self._clerk.cancel(ids)
                 self._clerk.errand(partial(self._recruiter.dismiss, batch))
         early, self._early = self._early or [], None
+        for one in early:
+            if one.token in submitted and self._where[one.token] is None:
+                del self._where[one.token]
         self._offer([one for one in early if self._where.get(one.token, self) is None])
 
     def _adopt(self, found: Found) -> None:
         orders = found.chunk.orders
         mine = [one.token for one in orders if one.token in self._where or self._site.wants(one.token)]
-        self._shapes.setdefault(found.shape, _Shape(found.shape, requirements_from(found.chunk.needs)))
+        self._shapes.setdefault(found.shape, self._shape(found.shape, requirements_from(found.chunk.needs)))
         chunk = self._put(found.shape, found.name, mine)
         if found.claim is not None:
             self._claimed(found.shape, found.name, found.claim)
@@ -276,6 +246,7 @@ class Fleet:
                 self._look_after(shape, chunk, now)
             if self._early is None and now >= self._recruit_at:
                 self._recruit(shape)
+            self._withdraw(shape, now)
         while self._through and now >= self._through[0][0] + KEPT:
             _, chunk = self._through.pop(0)
             self._clerk.errand(partial(self._recruiter.remove, chunk.shape, chunk.name, chunk.killed))
@@ -287,17 +258,32 @@ class Fleet:
         for one in submissions:
             shapes.setdefault(shape_of(one.requirements), []).append(one)
         for name, members in shapes.items():
-            shape = self._shapes.setdefault(name, _Shape(name, members[0].requirements))
-            needs = requirements_as_json(shape.requirements)
+            shape = self._shapes.setdefault(name, self._shape(name, members[0].requirements))
+            shape.title = "pilot" if shape.most is not None else _title({one.name for one in members})
+            terms = self._terms(shape)
             offers = []
-            for part in self._parted(shape, members):
+            for part in shape.parted(members):
                 chunk = self._put(name, self._name(), [one.token for one in part])
                 orders: list[Order] = [order_of(one) for one in part]
-                content = Chunk(orders=orders, needs=needs, limit=roomy(shape.requirements))
-                offers.append(Offer(shape=name, name=chunk.name, chunk=content))
+                offers.append(Offer(shape=name, name=chunk.name, chunk=changed(terms, orders=orders)))
             self._clerk.errand(partial(self._recruiter.offer, offers))
 
-    def _offer_again(self, chunk: _Chunk, tokens: Sequence[str]) -> None:
+    def _shape(self, name: str, requirements: Requirements) -> ShapeState:
+        return ShapeState(name, requirements, self._site.pilots)
+
+    def _terms(self, shape: ShapeState) -> Chunk:
+        """What chunks of a shape say beside what is in them."""
+        limit = self._site.scheduler.time_limit(shape.requirements, shape.roomy)
+        fixed = shape.most is not None
+        return Chunk(
+            orders=(),
+            needs=requirements_as_json(shape.requirements),
+            limit=0.0 if limit == math.inf else limit or (0.0 if fixed else UNKNOWN),
+            kept=HALF if fixed else MOST,
+            idle=IDLE if fixed else 0.0,
+        )
+
+    def _offer_again(self, chunk: ChunkState, tokens: Sequence[str]) -> None:
         """Under another name, for nobody but its owner may take from a chunk that is claimed."""
         for token in tokens:
             if self._stage.is_cancelled(token):
@@ -305,22 +291,13 @@ class Fleet:
         left = [token for token in tokens if self._where.get(token) is chunk]
         parts = [
             (self._put(chunk.shape, self._name(), part).name, frozenset(part))
-            for part in self._parted(self._shapes[chunk.shape], left)
+            for part in self._shapes[chunk.shape].parted(left)
         ]
         if parts:
             self._clerk.errand(partial(self._recruiter.offer_again, chunk.shape, chunk.name, parts))
 
-    def _parted(self, shape: _Shape, members: Sequence[Any]) -> Iterator[Sequence[Any]]:
-        waiting = sum(len(one.tokens) for one in shape.chunks.values() if one.claim is None) + len(members)
-        largest = max(1, min(LARGEST, int(WORTH / shape.pace) if shape.pace else LARGEST))
-        start = 0
-        while start < len(members):
-            size = max(1, min(largest, (waiting - start) // (4 * self._most)))
-            yield members[start : start + size]
-            start += size
-
-    def _put(self, shape: str, name: str, tokens: Sequence[str]) -> _Chunk:
-        chunk = _Chunk(shape, name, dict.fromkeys(tokens))
+    def _put(self, shape: str, name: str, tokens: Sequence[str]) -> ChunkState:
+        chunk = ChunkState(shape, name, dict.fromkeys(tokens))
         self._shapes[shape].chunks[name] = chunk
         for token in tokens:
             before = self._where.get(token)
@@ -329,11 +306,11 @@ class Fleet:
                 self._leave(before, token)
         return chunk
 
-    def _leave(self, chunk: _Chunk, token: str) -> None:
+    def _leave(self, chunk: ChunkState, token: str) -> None:
         chunk.tokens.pop(token, None)
         self._look_through(chunk)
 
-    def _look_through(self, chunk: _Chunk) -> None:
+    def _look_through(self, chunk: ChunkState) -> None:
         """Whether there is nothing left in it."""
         if not chunk.tokens and self._shapes[chunk.shape].chunks.pop(chunk.name, None) is not None:
             self._through.append((self._site.clock.now(), chunk))
@@ -356,10 +333,10 @@ class Fleet:
         self._works()
         if claim.pilot in shape.pilots:
             shape.pilots[claim.pilot].worked = True
-        if chunk.tokens and (not shape.pace or shape.pace > WORTH):
+        if chunk.tokens and not shape.is_quick:
             self._stage.begun(next(iter(chunk.tokens)), claim.host)
 
-    def _take_back(self, chunk: _Chunk, tokens: Sequence[str]) -> None:
+    def _take_back(self, chunk: ChunkState, tokens: Sequence[str]) -> None:
         """These are to end, wherever they are."""
         chunk.killed.update(tokens)
         self._clerk.errand(partial(self._recruiter.kill, tokens))
@@ -374,7 +351,7 @@ class Fleet:
             chunk.claim = Claim(pilot=LEADER, host="")
             self._offer_again(chunk, list(chunk.tokens))
 
-    def _look_after(self, shape: _Shape, chunk: _Chunk, now: float) -> None:
+    def _look_after(self, shape: ShapeState, chunk: ChunkState, now: float) -> None:
         """See that somebody has it, and say which of its attempts runs if it takes long."""
         assert chunk.claim is not None
         name = chunk.claim.pilot
@@ -390,33 +367,32 @@ class Fleet:
 
     # -- pilots ------------------------------------------------------------------------------------------------------
 
-    @property
-    def _most(self) -> int:
-        return max(1, self._site.pilots)
-
-    def _recruit(self, shape: _Shape) -> None:
-        free = [one for one in shape.chunks.values() if one.claim is None and not one.wanted_back]
-        if not free:
-            return
-        busy = {one.claim.pilot for one in shape.chunks.values() if one.claim is not None}
-        alive = [one.name for one in shape.pilots.values() if one.over is None]
-        expected = sum(shape.asked.values())
-        idle = expected + len([name for name in alive if name not in busy])
-        wanted = min(self._most - len(alive) - expected, len(free) - idle)
+    def _recruit(self, shape: ShapeState) -> None:
+        wanted = shape.wanted()
         largest = max(1, self._site.scheduler.largest_array)
         while wanted > 0:
             size = min(wanted, largest)
             wanted -= size
             batch = f"{PILOTS}{shape.name}-{secrets.token_hex(6)}"
             shape.asked[batch] = size
-            room = roomy(shape.requirements)
-            self._clerk.errand(partial(self._recruiter.recruit, batch, size, shape.requirements, room), calls=True)
+            recruit = Recruit(
+                batch=batch, size=size, name=shape.title, requirements=shape.requirements, roomy=shape.roomy
+            )
+            self._clerk.errand(partial(self._recruiter.recruit, recruit), calls=True)
+
+    def _withdraw(self, shape: ShapeState, now: float) -> None:
+        """Take those out of the scheduler's queue that it has not begun, when there is nothing for them."""
+        surplus = shape.surplus(now)
+        for pilot in surplus:
+            pilot.withdrawn = True
+        if surplus:
+            self._clerk.errand(partial(self._recruiter.withdraw, [one.id for one in surplus]), calls=True)
 
     def _recruited(self, batch: str, ids: Sequence[SchedulerId]) -> None:
         shape = self._shapes[batch.split("-")[1]]
         shape.asked.pop(batch, None)
         for number, scheduler_id in enumerate(ids):
-            pilot = _Pilot(f"{batch}.{number}", batch, scheduler_id)
+            pilot = PilotState(f"{batch}.{number}", batch, scheduler_id)
             pilot.worked = pilot.name in self._forward or any(
                 one.claim is not None and one.claim.pilot == pilot.name for one in shape.chunks.values()
             )
@@ -434,7 +410,7 @@ class Fleet:
             for token in tokens:
                 self._stage.withdrawn(token, Outcome.failed, why)
 
-    def _over(self, shape: _Shape, pilot: _Pilot, seen: Seen, *, blame: bool) -> None:
+    def _over(self, shape: ShapeState, pilot: PilotState, seen: Seen, *, blame: bool) -> None:
         del shape.pilots[pilot.name], self._by_id[pilot.id]
         if seen.outcome is Outcome.timed_out and pilot.finished:
             seen = changed(seen, outcome=Outcome.lost, reason=TIME_UP)
@@ -445,7 +421,7 @@ class Fleet:
         if not pilot.worked and blame and seen.outcome not in _BLAMELESS:
             self._was_in_vain(pilot, seen)
 
-    def _was_in_vain(self, pilot: _Pilot, seen: Seen) -> None:
+    def _was_in_vain(self, pilot: PilotState, seen: Seen) -> None:
         self._in_vain += 1
         if self._proven:
             self._recruit_at = self._site.clock.now() + min(2.0**self._in_vain, LONGEST_PAUSE)
@@ -453,7 +429,7 @@ class Fleet:
             why = self._stage.last_words(pilot.id) or seen.reason or "the scheduler does not say why it ended"
             raise DeploymentError(f"no worker can be started: {why}")
 
-    def _settle(self, shape: _Shape, name: str, scheduler_id: SchedulerId, seen: Seen, *, blame: bool) -> None:
+    def _settle(self, shape: ShapeState, name: str, scheduler_id: SchedulerId, seen: Seen, *, blame: bool) -> None:
         """What a pilot has claimed and not written about."""
         owed = [one for one in shape.chunks.values() if one.claim is not None and one.claim.pilot == name]
         owed.sort(key=lambda one: one.claim.turn if one.claim else 0)
@@ -465,34 +441,6 @@ class Fleet:
             self._offer_again(chunk, tokens)
 
 
-
-
-
-def shape_of(requirements: Requirements) -> str:
-    """The name of all that asks for the same."""
-    return hashlib.sha256(json.dumps(requirements_as_json(requirements), sort_keys=True).encode()).hexdigest()[:16]
-
-
-def requirements_as_json(requirements: Requirements) -> dict[str, Any]:
-    """What JSON can hold. STORED FORMAT: the next leader submits pilots by it."""
-    return {
-        "cores": requirements.cores,
-        "memory": requirements.memory,
-        "disk": requirements.disk,
-        "walltime": requirements.walltime,
-        "accelerators": [[one.kind, one.count, one.model] for one in requirements.accelerators],
-        "preemptible": requirements.preemptible,
-    }
-
-
-def requirements_from(needs: Mapping[str, Any]) -> Requirements:
-    """What `requirements_as_json` has made."""
-    devices = tuple(Accelerator(kind=kind, count=count, model=model) for kind, count, model in needs["accelerators"])
-    return Requirements(**{**needs, "accelerators": devices})
-
-
-def roomy(requirements: Requirements) -> float:
-    """Seconds that a pilot would like to have; 0: whatever the scheduler gives to those that say nothing."""
-    return max(TIMES * requirements.walltime, LEAST) if requirements.walltime else 0.0
-
-
+def _title(names: Collection[str]) -> str:
+    """What people see in the queue."""
+    return next(iter(names)) if len(names) == 1 else "jobs"

@@ -23,15 +23,16 @@ from collections.abc import Mapping
 
 from moil.core.records import Outcome
 from moil.errors import NoSuchKey
-from moil.runtime import messages
+from moil.runtime import messages, processes
 from moil.runtime.berth import READY, Berth
 from moil.runtime.mailbox import SACK, Letter, Mailbox, Order, Sack
 from moil.runtime.queues import LARGEST, Claim, Queues
 from moil.runtime.remote_worker import ORPHANED, RemoteWorker, held, letter_of
 from moil.runtime.slot import House
 
-IDLE, POLITE = 10.0, 2.0
-"""Seconds without anything to do after which a pilot leaves: usually, and when nobody works for another shape's attempts."""
+IDLE, POLITE = 3.0, 2.0
+"""Seconds without anything to do after which a pilot leaves, if the leader has not asked for more: usually, and when nobody
+works for another shape's attempts."""
 QUICK, SLOW = 0.05, 0.5
 """Seconds between two looks for something to take, at first and at most."""
 AHEAD = 0.05
@@ -47,7 +48,8 @@ LOOK = 0.5
 ALLOWANCE = 30.0
 """Seconds that must be left beyond an attempt's walltime."""
 SPREAD = 8
-"""Pilots begin to look at one of so many chunks at the head of the queue, so that they seldom want the same."""
+"""Pilots begin to look at one of so many chunks at the head of the queue, or in its first quarter if that is long, so that
+they seldom want the same."""
 SMOOTHING = 0.3
 
 _ENDS = ("SLURM_JOB_END_TIME",)
@@ -58,21 +60,25 @@ class Time:
     """What is left of a pilot's time."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self._began = time.time()
+        self._began, self._kept = time.time() - processes.age(), 0.0
         told = [float(environ[name]) for name in _ENDS if environ.get(name, "").isdecimal()]
         self._ends = min(told, default=0.0)
 
-    def limit(self, seconds: float) -> None:
-        """The leader says so; the scheduler knows better, if it has said anything."""
+    def limit(self, seconds: float, kept: float) -> None:
+        """The leader says so; the scheduler knows better how long it is, if it has said anything.
+
+        So much of it, from 0 to 1, must be left for an attempt that says nothing.
+        """
+        self._kept = kept
         if seconds and not self._ends:
             self._ends = self._began + seconds
 
     def is_enough(self, walltime: float) -> bool:
-        """Whether an attempt may begin; one that says nothing gets half of the pilot's time at least."""
+        """Whether an attempt may begin."""
         if not self._ends:
             return True
         left = self._ends - time.time()
-        return left > (walltime + ALLOWANCE if walltime else (self._ends - self._began) / 2)
+        return left > (walltime + ALLOWANCE if walltime else (self._ends - self._began) * self._kept)
 
 
 class Hand:
@@ -176,6 +182,9 @@ class Pilot:
         self._letters = Letters(mailbox, name)
         self._time = Time(os.environ)
         self._returned: messages.Message | None = None
+        #: Names of chunks that nobody had claimed a while ago.
+        self._names: deque[str] = deque()
+        self._idle = 0.0
         self._turn = self._did = 0
         self._pace, self._walltime = 1.0, 0.0
         self._interval, self._look_at = QUICK, 0.0
@@ -212,7 +221,7 @@ class Pilot:
         if self._hand:
             self._idle_since = now
             self._hand.send()
-        elif now > self._idle_since + IDLE or (now > self._idle_since + POLITE and self._is_in_the_way):
+        elif now > self._idle_since + (POLITE if self._is_in_the_way else self._idle or IDLE):
             self._leaves = True
 
     def _wants_more(self) -> bool:
@@ -223,21 +232,35 @@ class Pilot:
 
     def _claim(self) -> bool:
         """Take a chunk, if there is one."""
-        free = self._queues.free(self._shape)
-        start = random.randrange(min(len(free), SPREAD)) if free else 0  # noqa: S311 - no secret
-        claim = Claim(pilot=self._name, host=self._house.host, turn=self._turn)
-        for name in [*free[start:], *free[:start]]:
-            if not self._queues.claim(self._shape, name, claim):
-                continue
-            self._turn += 1
-            with contextlib.suppress(NoSuchKey):
-                chunk = self._queues.read(self._shape, name)
-                self._time.limit(chunk.limit)
-                self._walltime = max((one.walltime for one in chunk.orders), default=0.0)
-                self._hand.take(list(chunk.orders))
-                return True
-            self._queues.unclaim(self._shape, name)
+        for has_looked in (False, True):
+            if has_looked:
+                self._look()
+            while self._names:
+                if self._take(self._names.popleft()):
+                    return True
         return False
+
+    def _look(self) -> None:
+        """See what nobody has claimed."""
+        free = self._queues.free(self._shape)
+        start = random.randrange(min(len(free), max(SPREAD, len(free) // 4))) if free else 0  # noqa: S311 - no secret
+        self._names.extend([*free[start:], *free[:start]])
+
+    def _take(self, name: str) -> bool:
+        """Take this one; False: somebody has it, or it was over already."""
+        if not self._queues.claim(self._shape, name, Claim(pilot=self._name, host=self._house.host, turn=self._turn)):
+            return False
+        self._turn += 1
+        try:
+            chunk = self._queues.read(self._shape, name)
+        except NoSuchKey:
+            self._queues.unclaim(self._shape, name)
+            return False
+        self._time.limit(chunk.limit, chunk.kept)
+        self._idle = chunk.idle
+        self._walltime = max((one.walltime for one in chunk.orders), default=0.0)
+        self._hand.take(list(chunk.orders))
+        return True
 
     # -- listening -----------------------------------------------------------------------------------------------
 

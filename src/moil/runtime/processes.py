@@ -48,6 +48,16 @@ def _load_libc() -> ctypes.CDLL | None:
 _libc = _load_libc()
 
 
+def age() -> float:
+    """Seconds since this process, or what it was before it became Python, was started; 0: that cannot be told."""
+    try:
+        with open("/proc/self/stat") as stat, open("/proc/uptime") as uptime:
+            began = int(stat.read().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+            return max(0.0, float(uptime.read().split()[0]) - began)
+    except (OSError, ValueError, IndexError):
+        return 0.0
+
+
 def children(pid: int) -> list[int]:
     """The process's children, of all its threads; empty when it is gone."""
     found: list[int] = []

@@ -36,8 +36,12 @@ class Chunk:
     orders: Sequence[Order]
     #: What the jobs of the shape ask for, in the leader's own form; no business of a pilot's.
     needs: Mapping[str, Any] = field(default_factory=dict)
-    #: Seconds that a pilot of the shape has, as far as the leader knows; 0: it does not.
+    #: Seconds that a pilot of the shape has from its process's start, as far as the leader knows; 0: as many as it wants.
     limit: float = 0.0
+    #: What must be left of that for an attempt without walltime, from 0 to 1.
+    kept: float = 0.5
+    #: Seconds without anything to take after which a pilot of the shape is to leave; 0: soon.
+    idle: float = 0.0
 
 
 @record
@@ -60,7 +64,7 @@ class Queues:
     def write(self, shape: str, name: str, chunk: Chunk) -> None:
         """Offer a chunk."""
         blobs = list(map(_blob, chunk.orders))
-        header = {"needs": dict(chunk.needs), "limit": chunk.limit}
+        header = {"needs": dict(chunk.needs), **{name: getattr(chunk, name) for name in _TERMS}}
         self._put(f"queues/{shape}/{name}", wire.pack(header, blobs))
 
     def remove(self, shape: str, name: str) -> None:
@@ -120,7 +124,8 @@ class Queues:
         data = self._get(f"queues/{shape}/{name}")
         try:
             header, blobs = wire.unpack(data)
-            return Chunk(orders=[_order(blob) for blob in blobs], needs=header["needs"], limit=header["limit"])
+            terms = {name: header[name] for name in _TERMS if name in header}
+            return Chunk(orders=[_order(blob) for blob in blobs], needs=header["needs"], **terms)
         except (LookupError, ValueError, TypeError) as error:
             raise DamagedError(f"the queue object {name} is damaged: {error}") from error
 
@@ -135,6 +140,10 @@ class Queues:
 
     def _get(self, key: str) -> bytes:
         return signing.verify(self._key, key, self._store.get(key))
+
+
+_TERMS = ("limit", "kept", "idle")
+"""What a chunk says to pilots beside its orders; earlier versions have written only the first."""
 
 
 def _parted(key: str) -> tuple[str, str]:

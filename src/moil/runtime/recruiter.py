@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from moil.core.record import changed, record
 from moil.core.requirements import Requirements
-from moil.ports.scheduler import Array, Refused
+from moil.ports.scheduler import Array, Refused, SchedulerId
 from moil.runtime.clerk import News, Site
 from moil.runtime.queues import Chunk, Claim
 
@@ -26,6 +26,18 @@ class Offer:
     shape: str
     name: str
     chunk: Chunk
+
+
+@record
+class Recruit:
+    """Pilots to be submitted."""
+
+    batch: str
+    size: int
+    #: What the scheduler is to call them.
+    name: str
+    requirements: Requirements
+    roomy: float
 
 
 class Recruiter:
@@ -65,8 +77,9 @@ class Recruiter:
 
     # -- the scheduler -------------------------------------------------------------------------------------------
 
-    def recruit(self, batch: str, size: int, requirements: Requirements, roomy: float) -> None:
+    def recruit(self, wanted: Recruit) -> None:
         """Submit pilots. Raises SchedulerDown."""
+        batch = wanted.batch
         label = f"moil:{self._site.run}:{batch}"
         if batch in self._tried:
             ids = self._site.scheduler.find(label).get(label)
@@ -77,12 +90,12 @@ class Recruiter:
         self._site.mailbox.write_batch(batch, [])
         array = Array(
             label=label,
-            name="pilot",
-            size=size,
-            requirements=requirements,
+            name=wanted.name,
+            size=wanted.size,
+            requirements=wanted.requirements,
             script=self._site.script(batch),
             logs=str(self._site.logs or ""),
-            roomy=roomy,
+            roomy=wanted.roomy,
         )
         try:
             ids = self._site.scheduler.submit(array)
@@ -92,6 +105,10 @@ class Recruiter:
         else:
             self._tried.discard(batch)
             self._tell(News(recruited=[(batch, ids)]))
+
+    def withdraw(self, ids: Collection[SchedulerId]) -> None:
+        """These need not begin any more. Raises SchedulerDown."""
+        self._site.scheduler.cancel(ids, queued_only=True)
 
     def dismiss(self, batch: str) -> None:
         """None of these pilots is there any more."""
