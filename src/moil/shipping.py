@@ -90,6 +90,7 @@ class Shipping:
                 reactor=self._site.reactor,
                 clock=self._program.clock,
                 run=self._program.run,
+                name=_name(self._program.entry),
                 script=lambda batch: self._script({"batch": batch, "member": scheduler.member}),
                 logs=self._store.directory,
                 poll_interval=scheduler.poll_interval,
@@ -243,6 +244,11 @@ class Shipping:
         """The name of the note that one worker of the run leaves for the next on the same machine."""
         told = [self._store.locator, shipped.pin, shipped.engine.digest, self._settings.worker_python]
         return hashlib.sha256(json.dumps(told).encode() + shipped.key).hexdigest()
+
+
+def _name(program: entry.Entry) -> str:
+    """What people call it."""
+    return program.module or Path(program.script).stem or "moil"
 
 
 def _at_most(pilots: int | None, jobs: int | None) -> int | None:

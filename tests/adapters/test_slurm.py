@@ -3,6 +3,7 @@
 `tests/cluster` has the same suite on a real Slurm.
 """
 
+import math
 import os
 from pathlib import Path
 
@@ -97,6 +98,22 @@ class TestWhatIsAskedFor:
         assert "--time=10" in submitted(short, fake, Requirements(memory=MIB, walltime=600))
         assert "--time=6" in submitted(short, fake, Requirements(memory=MIB, walltime=60))
         assert "--time=16" in submitted(short, fake, Requirements(memory=MIB, walltime=601))
+
+    @pytest.mark.parametrize(
+        ("chosen", "needs", "seconds"),
+        [
+            ({}, {}, math.inf),
+            ({"partition": "short"}, {}, 300.0),
+            ({"partition": "main,short"}, {}, 300.0),
+            ({"partition": "short", "time": "7"}, {}, 420.0),
+            ({"time": "2-12"}, {}, 216_000.0),
+            ({"time": "infinite"}, {}, math.inf),
+            ({}, {"walltime": 61.0}, 420.0),
+            ({"partition": "short"}, {"walltime": 600.0}, 600.0),
+        ],
+    )
+    def test_what_a_member_will_have(self, fake, tmp_path, chosen, needs, seconds):
+        assert bench_of(fake, tmp_path, **chosen).scheduler.time_limit(Requirements(memory=MIB, **needs)) == seconds
 
     def test_where_it_goes(self, fake, tmp_path):
         chosen = {"partition": "main", "account": "a c", "qos": "q", "constraint": "x&y", "reservation": "r", "exclude": "h[1-2]"}

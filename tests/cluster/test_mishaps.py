@@ -19,6 +19,8 @@ PYTHON = f"{LEADER}/bin/python"
 BOUND = 120.0
 SMALL = ("--default-memory", "200 MiB")
 ANSWER = 0 + 1 + 2 + 3 + 0 + 1 + 2
+MODES = pytest.mark.parametrize("mode", [pytest.param((), id="shared"), pytest.param(("--pilots", "0"), id="members")])
+"""Members of arrays that go on with what there is, and those that each do what they were submitted for."""
 
 
 class Run:
@@ -105,9 +107,10 @@ def run(slurm: SlurmCluster) -> Iterator[Run]:
     found.end()
 
 
-def test_nothing_happens(run: Run) -> None:
-    started = run.waiting()
-    until(lambda: {line.split()[1] for line in run.queue()} == {"waits"})
+@MODES
+def test_nothing_happens(run: Run, mode: tuple[str, ...]) -> None:
+    started = run.waiting(*mode)
+    until(lambda: [line.split()[1:3] for line in run.queue()] == [["waits" if mode else "mishaps", "RUNNING"]] * 3)
     run.go()
     run.ended(started)
     assert not run.ran_twice("")
@@ -133,9 +136,11 @@ def test_what_slurm_does_not_start_is_told_and_why(run: Run) -> None:
     assert "scontrol release" in err
 
 
-def test_a_job_is_cancelled_by_hand(run: Run) -> None:
-    started = run.waiting()
-    run.slurm.slurm("scancel", next(line.split()[0] for line in run.queue() if " waits " in line))
+@MODES
+def test_a_job_is_cancelled_by_hand(run: Run, mode: tuple[str, ...]) -> None:
+    started = run.waiting(*mode)
+    until(lambda: len(run.queue()) == 3)
+    run.slurm.slurm("scancel", run.queue()[0].split()[0])
     until(lambda: run.count("waits") == 4)
     run.go()
     err = run.ended(started)
@@ -143,8 +148,9 @@ def test_a_job_is_cancelled_by_hand(run: Run) -> None:
     assert not run.ran_twice("quick")
 
 
-def test_a_worker_is_killed(run: Run) -> None:
-    started = run.waiting()
+@MODES
+def test_a_worker_is_killed(run: Run, mode: tuple[str, ...]) -> None:
+    started = run.waiting(*mode)
     run.kill_above_a_waiting_job(2)
     run.go()
     run.ended(started)
@@ -161,12 +167,13 @@ def test_slurmd_is_killed_and_comes_back(run: Run) -> None:
     assert not run.ran_twice("quick")
 
 
-def test_the_leader_is_killed_and_the_next_adopts_what_runs(run: Run) -> None:
-    started = run.waiting()
+@MODES
+def test_the_leader_is_killed_and_the_next_adopts_what_runs(run: Run, mode: tuple[str, ...]) -> None:
+    started = run.waiting(*mode)
     started.signal("KILL")
     started.wait()
-    assert len([line for line in run.queue() if " waits " in line]) == 3, "they go on without it"
-    started = run.start("--restart")
+    until(lambda: len(run.queue()) == 3)  # they go on without it
+    started = run.start("--restart", *mode)
     run.go()
     run.ended(started)
     assert not run.ran_twice(""), "nothing was started again"

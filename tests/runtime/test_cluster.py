@@ -58,11 +58,11 @@ class PlayedScheduler:
     def time_limit(self, requirements, roomy=0.0):
         return max(requirements.walltime or 0.0, roomy)
 
-    def cancel(self, ids, *, queued_only=False):
-        if queued_only:
-            self.withdrawn += sorted(ids)
-        else:
-            self.cancelled += sorted(ids)
+    def withdraw(self, ids):
+        self.withdrawn += sorted(ids)
+
+    def cancel(self, ids):
+        self.cancelled += sorted(ids)
 
     def close(self):
         pass
@@ -79,7 +79,7 @@ class Stage:
         self.reactor = SelectorReactor(self.clock)
         self.batch = ClusterBatchSystem(
             Site(
-                scheduler=scheduler, mailbox=self.mailbox, queues=self.queues, pilots=pilots, reactor=self.reactor, clock=self.clock, run="r1",
+                scheduler=scheduler, mailbox=self.mailbox, queues=self.queues, pilots=pilots, reactor=self.reactor, clock=self.clock, run="r1", name="study",
                 script=lambda batch: f"#!/bin/sh\n# {batch}", logs=tmp_path, poll_interval=0.05, window=10,
                 wants=wants, say=self.said.append,
             )

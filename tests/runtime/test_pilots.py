@@ -1,5 +1,7 @@
 """Pilots, by a scheduler that the test plays: what becomes of chunks, claims, letters and silence."""
 
+import time
+
 import pytest
 
 from moil.adapters.memory import MemoryDisk
@@ -12,7 +14,7 @@ from moil.runtime import fleet
 from moil.runtime.fleet import requirements_as_json, requirements_from, shape_of
 from moil.runtime.mailbox import Letter, Sack
 from moil.runtime.queues import Claim, Queues
-from tests.runtime.test_cluster import PlayedScheduler, Stage
+from tests.runtime.test_cluster import BOUND, PlayedScheduler, Stage
 
 SHAPE = shape_of(Requirements())
 RUNNING = Seen(standing=Standing.running, host="c1")
@@ -375,6 +377,27 @@ def test_the_next_leader_sweeps_what_is_over(stage, scheduler, disk, tmp_path):
     second.close()
 
 
+def test_what_ended_without_a_leader_is_not_offered_again(stage, scheduler, disk, tmp_path):
+    stage.submit("1.1", "2.1")
+    pilot = Played(stage)
+    mine = [*pilot.claim(), *pilot.claim()]
+    pilot.finish(*mine)
+    pilot.post(left=True)
+    second = Stage(scheduler, disk, tmp_path, pilots=2)
+    second.out = {"1.1", "2.1"}
+    patience = time.monotonic() + BOUND
+    while second.batch._news.qsize() < 2:
+        assert time.monotonic() < patience
+        time.sleep(0.01)
+    both = [second.batch._news.get(), second.batch._news.get()]
+    for news in sorted(both, key=lambda one: one.found is not None):
+        second.batch._news.put(news)  # heard at once: first the outcomes, and then what was there before
+    assert {second.ended(token).outcome for token in mine} == {Outcome.completed}
+    second.submit("3.1")
+    second.until(lambda: free(second) == ["3.1"])
+    second.close()
+
+
 @pytest.mark.slow
 def test_the_next_leader_gives_up_on_pilots_that_are_gone(stage, scheduler, disk, tmp_path):
     stage.submit("1.1", "2.1")
@@ -400,3 +423,98 @@ def test_requirements_travel():
     wanted = Requirements(cores=0.5, memory=7, walltime=2.0, accelerators=(Accelerator(count=2, model="a100"),))
     assert requirements_from(requirements_as_json(wanted)) == wanted
     assert shape_of(wanted) != shape_of(Requirements())
+
+
+# -- as many as are of use -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def free_stage(scheduler, disk, tmp_path):
+    found = Stage(scheduler, disk, tmp_path, pilots=None)
+    yield found
+    found.close()
+
+
+def test_an_array_has_a_member_for_each_attempt_and_the_program_s_name(free_stage, scheduler):
+    free_stage.submit("1.1", "2.1", "3.1", name="count")
+    free_stage.until(lambda: free_stage.submitted() == 3)
+    (array,) = [array for array, _ in scheduler.arrays.values()]
+    assert (array.size, array.name, array.roomy) == (3, "study", 0.0)
+
+
+def test_members_do_what_others_were_submitted_for(free_stage, scheduler):
+    free_stage.submit("1.1", "2.1", "3.1")
+    pilot = Played(free_stage)
+    for _ in range(3):
+        pilot.finish(*pilot.claim())
+    for token in ("1.1", "2.1", "3.1"):
+        assert free_stage.ended(token).outcome is Outcome.completed
+    assert free_stage.submitted() == 3
+
+
+def test_those_that_are_not_needed_any_more_are_taken_out_of_the_queue(free_stage, scheduler, monkeypatch):
+    monkeypatch.setattr("moil.runtime.shapes.SETTLED", 0.1)
+    free_stage.submit("1.1", "2.1", "3.1")
+    pilot = Played(free_stage)
+    taken = [pilot.claim() for _ in range(3)]
+    free_stage.until(lambda: scheduler.withdrawn)
+    others = [one for _, one in Played.all(free_stage, SHAPE) if one != pilot.id]
+    assert scheduler.withdrawn == others
+    assert scheduler.cancelled == []
+    for tokens in taken:
+        pilot.finish(*tokens)
+    pilot.post(left=True)
+    free_stage.until(lambda: pilot.id not in free_stage.batch._watched())
+    free_stage.submit("4.1")
+    fresh = Played(free_stage, 3)
+    fresh.finish(*fresh.claim())
+    assert free_stage.ended("4.1").outcome is Outcome.completed
+
+
+def test_one_that_was_withdrawn_too_late_is_heard_all_the_same(free_stage, scheduler, monkeypatch):
+    monkeypatch.setattr("moil.runtime.shapes.SETTLED", 0.1)
+    free_stage.submit("1.1", "2.1")
+    first, second = Played(free_stage, 0), Played(free_stage, 1)
+    one, two = first.claim(), first.claim()
+    free_stage.until(lambda: scheduler.withdrawn == [second.id])
+    first.post(Letter(token=two[0], host="c1", unbegun=True))
+    second.finish(*second.claim())
+    first.finish(*one)
+    assert free_stage.ended(two[0]).outcome is Outcome.completed
+    assert free_stage.ended(one[0]).outcome is Outcome.completed
+
+
+def test_terms_are_those_of_one_attempt(free_stage):
+    free_stage.submit("1.1", walltime=60.0)
+    name = shape_of(Requirements(walltime=60.0))
+    free_stage.until(lambda: free_stage.queues.free(name))
+    chunk = free_stage.queues.read(name, free_stage.queues.free(name)[0])
+    assert (chunk.limit, chunk.kept, chunk.idle) == (60.0, 0.9, 0.0)
+
+
+def test_what_the_scheduler_has_of_a_leader_without_pilots_is_not_offered(scheduler, disk, tmp_path):
+    before = Stage(scheduler, disk, tmp_path, pilots=0)
+    before.submit("1.1")
+    before.until(lambda: before.submitted() == 1)
+    after = Stage(scheduler, disk, tmp_path, pilots=None)
+    after.submit("1.1")  # its submission was not written down
+    after.until(lambda: after.batch._watched())
+    after.mailbox.post_outcome(Letter(token="1.1", host="c1", record=b"value"))
+    assert after.ended("1.1").outcome is Outcome.completed
+    assert free(after) == []
+    assert after.submitted() == 1
+    after.close()
+
+
+def test_what_is_in_a_queue_is_not_submitted_by_a_leader_without_pilots(scheduler, disk, tmp_path):
+    before = Stage(scheduler, disk, tmp_path, pilots=None)
+    before.submit("1.1")
+    pilot = Played(before)
+    before.until(lambda: free(before) == ["1.1"])
+    after = Stage(scheduler, disk, tmp_path, pilots=0)
+    after.submit("1.1")  # its submission was not written down
+    pilot.stage = after
+    pilot.finish(*pilot.claim())
+    assert after.ended("1.1").record == b"value"
+    assert after.submitted() == 1
+    after.close()

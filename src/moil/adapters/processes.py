@@ -112,11 +112,18 @@ class ProcessScheduler:
         """Those of this leader."""
         return {label: ids for label, ids in self._arrays.items() if label.startswith(prefix)}
 
-    def cancel(self, ids: Collection[SchedulerId], *, queued_only: bool = False) -> None:
+    def withdraw(self, ids: Collection[SchedulerId]) -> None:
+        """Those of their arrays that have no process yet."""
+        arrays = {one.partition("_")[0] for one in ids}
+        with self._changed:
+            for member in self._queue:
+                member.cancelled = member.cancelled or member.id.partition("_")[0] in arrays
+            self._queue = deque(one for one in self._queue if not one.cancelled)
+
+    def cancel(self, ids: Collection[SchedulerId]) -> None:
         """SIGTERM to their process groups."""
         with self._changed:
-            known = [self._members[one] for one in ids if one in self._members]
-            for member in [one for one in known if one.process is None or not queued_only]:
+            for member in (self._members[one] for one in ids if one in self._members):
                 member.cancelled = member.cancelled or member.process is None or member.process.poll() is None
                 if member.process is not None and member.process.poll() is None:
                     _signal(member.process, signal.SIGTERM)

@@ -164,14 +164,20 @@ class SlurmScheduler:
                 found[label] = members(array, size)
         return found
 
-    def cancel(self, ids: Collection[SchedulerId], *, queued_only: bool = False) -> None:
-        """End them, or those that are still queued; those that are over are no error. Raises SchedulerDown."""
-        which = ("--state=PENDING",) if queued_only else ()
+    def withdraw(self, ids: Collection[SchedulerId]) -> None:
+        """End what is queued of their arrays. Raises SchedulerDown.
+
+        Arrays are named whole: asked for a part of what is queued, a scancel that spares what runs would end all of it.
+        """
+        arrays = sorted(by_array(ids))
+        for start in range(0, len(arrays), _MOST_NAMED):
+            self._scancel("--state=PENDING", *arrays[start : start + _MOST_NAMED])
+        self._cancelled.update(ids)
+
+    def cancel(self, ids: Collection[SchedulerId]) -> None:
+        """End them; those that are over are no error. Raises SchedulerDown."""
         for words in cancel_arguments(ids, self._sizes):
-            answer = self._run("scancel", *which, *words)
-            wrong = [line for line in answer.err.splitlines() if line.strip() and not refusals.is_over_already(line)]
-            if answer.status and wrong:
-                raise SchedulerDown(f"Slurm does not cancel {len(ids)} job(s): {refusals.one_line(answer.err)}")
+            self._scancel(*words)
         self._cancelled.update(ids)
 
     def close(self) -> None:
@@ -192,6 +198,12 @@ class SlurmScheduler:
         if number is None:
             raise _Unsure(f"sbatch does not tell the number of job {array.name!r}: {refusals.one_line(answer.out)!r}")
         return number
+
+    def _scancel(self, *words: str) -> None:
+        answer = self._run("scancel", *words)
+        wrong = [line for line in answer.err.splitlines() if line.strip() and not refusals.is_over_already(line)]
+        if answer.status and wrong:
+            raise SchedulerDown(f"Slurm does not cancel its jobs {' '.join(words)[:80]}: {refusals.one_line(answer.err)}")
 
     def _squeue(self, ids: Collection[SchedulerId]) -> Iterator[answers.Row]:
         arrays = sorted(by_array(ids))

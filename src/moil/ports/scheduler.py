@@ -128,8 +128,12 @@ class Scheduler(Protocol):
         """All arrays whose label begins so, by label, and their members' ids in order. Raises SchedulerDown."""
         ...
 
-    def cancel(self, ids: Collection[SchedulerId], *, queued_only: bool = False) -> None:
-        """End them, queued or running, or only those that have not begun; what is over is no error. Raises SchedulerDown."""
+    def withdraw(self, ids: Collection[SchedulerId]) -> None:
+        """Of the arrays that these belong to, end all that has not begun, and nothing else. Raises SchedulerDown."""
+        ...
+
+    def cancel(self, ids: Collection[SchedulerId]) -> None:
+        """End them, queued or running; those that are over are no error. Raises SchedulerDown."""
         ...
 
     def close(self) -> None:

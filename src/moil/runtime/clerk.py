@@ -44,6 +44,8 @@ class Site:
     clock: Clock
     #: The run's id: begins the labels of its arrays.
     run: str
+    #: What people see of its pilots in the queue.
+    name: str
     #: The script of a batch.
     script: Callable[[str], str]
     #: Where the scheduler's machinery may print to, if all machines see such a place.
@@ -111,6 +113,8 @@ class Clerk:
         self._asked_at = 0.0
         self._ask_at = 0.0
         self._found: dict[str, tuple[str, SchedulerId]] | None = None
+        #: What leaders before have offered to pilots.
+        self._offered: set[str] = set()
         self._silent_since: float | None = None
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="moil-clerk", daemon=True)
@@ -256,7 +260,7 @@ class Clerk:
         queued = self._queued()
         with self._changed:
             self._found = found
-        self.withdraw([order.token for one in queued for order in one.chunk.orders])
+            self._offered = {order.token for one in queued for order in one.chunk.orders}
         self._tell(News(found=found, queued=queued, pilots=pilots))
 
     def _queued(self) -> list[Found]:
@@ -287,7 +291,9 @@ class Clerk:
             self._hand_over_at = time.monotonic() + GATHER
         shapes: dict[tuple[str, Requirements], list[Submission]] = {}
         for one in pending:
-            if one.token in self._found:
+            if one.token in self._offered:
+                self.withdraw([one.token])
+            elif one.token in self._found:
                 batch, scheduler_id = self._found[one.token]
                 self._tell(News(submitted=[(one.token, batch, scheduler_id)]))
                 self.withdraw([one.token])

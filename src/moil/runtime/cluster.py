@@ -385,6 +385,10 @@ class ClusterBatchSystem:
         member.id = scheduler_id
         self._end_by_word(member, seen)
 
+    def wants(self, token: str) -> bool:
+        """Whether it still has to end; the leader hears only later what has ended since it asked."""
+        return token not in self._ended and self._site.wants(token)
+
     def is_cancelled(self, token: str) -> bool:
         """Whether it is to end."""
         return token in self._out and self._out[token].cancelled

@@ -77,6 +77,10 @@ class Stage(Protocol):
         """Whether it is to end."""
         ...
 
+    def wants(self, token: str) -> bool:
+        """Whether an attempt that a leader before has offered still has to end."""
+        ...
+
     def last_words(self, scheduler_id: SchedulerId) -> str:
         """What a worker's log ends with."""
         ...
@@ -145,7 +149,7 @@ class Fleet:
             return
         shape = self._shapes[chunk.shape]
         if wall:
-            shape.took(wall)
+            shape.took(chunk.tokens[token], wall)
         self._leave(chunk, token)
 
     def unbegun(self, tokens: Iterable[str]) -> None:
@@ -194,9 +198,9 @@ class Fleet:
 
     def _adopt(self, found: Found) -> None:
         orders = found.chunk.orders
-        mine = [one.token for one in orders if one.token in self._where or self._site.wants(one.token)]
+        mine = [one.token for one in orders if one.token in self._where or self._stage.wants(one.token)]
         self._shapes.setdefault(found.shape, self._shape(found.shape, requirements_from(found.chunk.needs)))
-        chunk = self._put(found.shape, found.name, mine)
+        chunk = self._put(found.shape, found.name, dict.fromkeys(mine, ""))
         if found.claim is not None:
             self._claimed(found.shape, found.name, found.claim)
         if unwanted := [one.token for one in orders if one.token not in mine]:
@@ -259,11 +263,10 @@ class Fleet:
             shapes.setdefault(shape_of(one.requirements), []).append(one)
         for name, members in shapes.items():
             shape = self._shapes.setdefault(name, self._shape(name, members[0].requirements))
-            shape.title = "pilot" if shape.most is not None else _title({one.name for one in members})
             terms = self._terms(shape)
             offers = []
-            for part in shape.parted(members):
-                chunk = self._put(name, self._name(), [one.token for one in part])
+            for part in shape.parted(members, lambda one: one.name):
+                chunk = self._put(name, self._name(), {one.token: one.name for one in part})
                 orders: list[Order] = [order_of(one) for one in part]
                 offers.append(Offer(shape=name, name=chunk.name, chunk=changed(terms, orders=orders)))
             self._clerk.errand(partial(self._recruiter.offer, offers))
@@ -288,16 +291,17 @@ class Fleet:
         for token in tokens:
             if self._stage.is_cancelled(token):
                 self._stage.withdrawn(token, Outcome.cancelled, "cancelled before it was begun")
-        left = [token for token in tokens if self._where.get(token) is chunk]
+        wanted = frozenset(tokens)
+        left = [(token, name) for token, name in chunk.tokens.items() if token in wanted]
         parts = [
-            (self._put(chunk.shape, self._name(), part).name, frozenset(part))
-            for part in self._shapes[chunk.shape].parted(left)
+            (self._put(chunk.shape, self._name(), dict(part)).name, frozenset(token for token, _ in part))
+            for part in self._shapes[chunk.shape].parted(left, lambda one: one[1])
         ]
         if parts:
             self._clerk.errand(partial(self._recruiter.offer_again, chunk.shape, chunk.name, parts))
 
-    def _put(self, shape: str, name: str, tokens: Sequence[str]) -> ChunkState:
-        chunk = ChunkState(shape, name, dict.fromkeys(tokens))
+    def _put(self, shape: str, name: str, tokens: Mapping[str, str]) -> ChunkState:
+        chunk = ChunkState(shape, name, dict(tokens))
         self._shapes[shape].chunks[name] = chunk
         for token in tokens:
             before = self._where.get(token)
@@ -333,8 +337,9 @@ class Fleet:
         self._works()
         if claim.pilot in shape.pilots:
             shape.pilots[claim.pilot].worked = True
-        if chunk.tokens and not shape.is_quick:
-            self._stage.begun(next(iter(chunk.tokens)), claim.host)
+        token, job = next(iter(chunk.tokens.items()), ("", ""))
+        if token and not shape.is_quick(job):
+            self._stage.begun(token, claim.host)
 
     def _take_back(self, chunk: ChunkState, tokens: Sequence[str]) -> None:
         """These are to end, wherever they are."""
@@ -358,7 +363,12 @@ class Fleet:
         if name in shape.pilots:
             if now >= chunk.claimed_at + 1.0 and chunk.tokens:
                 chunk.claimed_at = now
-                self._stage.begun(next(iter(chunk.tokens)), chunk.claim.host)
+                token, job = next(iter(chunk.tokens.items()))
+                if token == chunk.first:
+                    shape.has_taken(job, now - chunk.first_since)
+                else:
+                    chunk.first, chunk.first_since = token, now
+                self._stage.begun(token, chunk.claim.host)
         elif any(name.startswith(f"{batch}.") for batch in shape.asked):
             chunk.claimed_at = now
         elif name in self._gone or now >= chunk.claimed_at + UNHEARD_OF:
@@ -375,9 +385,7 @@ class Fleet:
             wanted -= size
             batch = f"{PILOTS}{shape.name}-{secrets.token_hex(6)}"
             shape.asked[batch] = size
-            recruit = Recruit(
-                batch=batch, size=size, name=shape.title, requirements=shape.requirements, roomy=shape.roomy
-            )
+            recruit = Recruit(batch=batch, size=size, requirements=shape.requirements, roomy=shape.roomy)
             self._clerk.errand(partial(self._recruiter.recruit, recruit), calls=True)
 
     def _withdraw(self, shape: ShapeState, now: float) -> None:
@@ -439,8 +447,3 @@ class Fleet:
                 blame = False
                 self._stage.end_by_word(tokens.pop(0), scheduler_id, seen)
             self._offer_again(chunk, tokens)
-
-
-def _title(names: Collection[str]) -> str:
-    """What people see in the queue."""
-    return next(iter(names)) if len(names) == 1 else "jobs"

@@ -34,8 +34,6 @@ class Recruit:
 
     batch: str
     size: int
-    #: What the scheduler is to call them.
-    name: str
     requirements: Requirements
     roomy: float
 
@@ -90,7 +88,7 @@ class Recruiter:
         self._site.mailbox.write_batch(batch, [])
         array = Array(
             label=label,
-            name=wanted.name,
+            name=self._site.name,
             size=wanted.size,
             requirements=wanted.requirements,
             script=self._site.script(batch),
@@ -107,8 +105,8 @@ class Recruiter:
             self._tell(News(recruited=[(batch, ids)]))
 
     def withdraw(self, ids: Collection[SchedulerId]) -> None:
-        """These need not begin any more. Raises SchedulerDown."""
-        self._site.scheduler.cancel(ids, queued_only=True)
+        """These, and all others of their arrays, need not begin any more. Raises SchedulerDown."""
+        self._site.scheduler.withdraw(ids)
 
     def dismiss(self, batch: str) -> None:
         """None of these pilots is there any more."""

@@ -2,9 +2,9 @@
 
 A *shape* is all that asks for the same. How many pilots it has is either a number that the user gave, or follows from what
 there is to do. Then each attempt that nobody has taken stands for a pilot in the scheduler's queue, as it would for a job of
-its own, until it is known that attempts are quick: then one pilot is worth submitting for `WORTHWHILE` seconds of work. So
-the scheduler sees an array of as many members as there are jobs, and those that come to run do what they find; what is
-still in its queue when there is nothing left is taken out of it.
+its own, unless jobs of its name are known to be quick: of those, one pilot is worth submitting for `WORTHWHILE` seconds of
+work. So the scheduler sees an array of as many members as there are jobs, and those that come to run do what they find; what
+is still in its queue when there is nothing left is taken out of it.
 
 Only `QUEUED` wait there at a time, which is as much as a scheduler likes to look through, and more are submitted when half
 of them have begun.
@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from moil.core.record import field, record
@@ -47,10 +47,13 @@ class ChunkState:
 
     shape: str
     name: str
-    #: Those that are not over, in order.
-    tokens: dict[str, None]
+    #: Those that are not over, in order, and what their jobs are called; "" if a leader before has put them there.
+    tokens: dict[str, str]
     claim: Claim | None = None
     claimed_at: float = 0.0
+    #: Which of its attempts ran when it was last looked at, and since when it has been seen to.
+    first: str = ""
+    first_since: float = 0.0
     #: Whether this leader is about to claim it.
     wanted_back: bool = False
     killed: set[str] = field(default_factory=set)
@@ -86,25 +89,28 @@ class ShapeState:
     name: str
     requirements: Requirements
     most: int | None = None
-    #: What the scheduler is to call its pilots.
-    title: str = ""
     #: Batches that were asked for, and how many pilots are in them.
     asked: dict[str, int] = field(default_factory=dict)
     pilots: dict[str, PilotState] = field(default_factory=dict)
     chunks: dict[str, ChunkState] = field(default_factory=dict)
-    #: Seconds that its attempts take; 0: that is not known.
-    pace: float = 0.0
+    #: Seconds that attempts of jobs of this name take, as far as that is known.
+    paces: dict[str, float] = field(default_factory=dict)
     #: Since when there has been nothing to take.
     bare_since: float | None = None
 
-    @property
-    def is_quick(self) -> bool:
-        """Whether its attempts are known to take little time."""
-        return 0 < self.pace <= WORTH
+    def is_quick(self, name: str) -> bool:
+        """Whether attempts of such jobs are known to take little time."""
+        return name in self.paces and self.paces[name] <= WORTH
 
-    def took(self, seconds: float) -> None:
-        """One of its attempts is over."""
-        self.pace += (SMOOTHING if self.pace else 1.0) * (seconds - self.pace)
+    def took(self, name: str, seconds: float) -> None:
+        """An attempt is over."""
+        before = self.paces.get(name)
+        self.paces[name] = seconds if before is None else before + SMOOTHING * (seconds - before)
+
+    def has_taken(self, name: str, seconds: float) -> None:
+        """An attempt has been running for so long: that makes slow what was thought quick."""
+        if name in self.paces:
+            self.paces[name] = max(self.paces[name], seconds)
 
     def wanted(self) -> int:
         """How many pilots more there should be."""
@@ -118,12 +124,13 @@ class ShapeState:
         if self.most is not None:
             return min(self.most - len(alive) - expected, len(free) - idle)
         queued = expected + sum(not one.worked for one in alive)
-        more = self._useful(sum(len(one.tokens) for one in free)) - idle
+        more = self._useful([name for one in free for name in one.tokens.values()]) - idle
         return min(more, QUEUED - queued) if queued <= QUEUED // 2 else 0
 
-    def _useful(self, attempts: int) -> int:
-        """How many pilots are worth having for so many attempts."""
-        return min(attempts, math.ceil(attempts * self.pace / WORTHWHILE)) if self.pace else attempts
+    def _useful(self, names: Collection[str]) -> int:
+        """How many pilots are worth having for these attempts."""
+        known = [self.paces[one] for one in names if one in self.paces]
+        return len(names) - len(known) + min(len(known), math.ceil(sum(known) / WORTHWHILE))
 
     def surplus(self, now: float) -> list[PilotState]:
         """Those that need not begin any more, now that there has been nothing to take for a while."""
@@ -135,10 +142,11 @@ class ShapeState:
             return []
         return [one for one in self.pilots.values() if not one.worked and not one.withdrawn and one.over is None]
 
-    def parted(self, members: Sequence[T]) -> Iterator[Sequence[T]]:
+    def parted(self, members: Sequence[T], name_of: Callable[[T], str]) -> Iterator[Sequence[T]]:
         """These in chunks: large while there is much to do, small towards the end, or when each takes long."""
         waiting = sum(len(one.tokens) for one in self.chunks.values() if one.claim is None) + len(members)
-        largest = max(1, min(LARGEST, int(WORTH / self.pace) if self.pace else LARGEST))
+        slowest = max((self.paces.get(name, 0.0) for name in set(map(name_of, members))), default=0.0)
+        largest = max(1, min(LARGEST, int(WORTH / slowest) if slowest else LARGEST))
         most = LIKELY if self.most is None else max(1, self.most)
         start = 0
         while start < len(members):

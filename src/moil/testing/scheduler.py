@@ -152,6 +152,42 @@ class SchedulerTests:
         bench.scheduler.cancel(ids)
         assert {one.outcome for one in bench.wait(ids).values()} == {Outcome.cancelled}
 
+    def test_what_has_not_begun_is_withdrawn(self, bench: SchedulerBench) -> None:
+        ids, others = bench.submit(FOREVER, 40), bench.submit(FOREVER, 2)
+        bench.wait(ids[:1], Standing.running)
+        bench.scheduler.withdraw(ids[:1])
+        standing: dict[Standing, set[SchedulerId]] = {}
+
+        def none_waits() -> bool:
+            seen = bench.scheduler.query(ids)
+            standing.update({kind: {one for one in seen if seen[one].standing is kind} for kind in Standing})
+            return not standing[Standing.queued]
+
+        bench.until(none_waits, lambda: f"{standing}")
+        assert ids[0] in standing[Standing.running]
+        assert len(standing[Standing.running]) < 40
+        assert Standing.ended not in {one.standing for one in bench.scheduler.query(others).values()}
+        bench.scheduler.withdraw(ids)
+        assert bench.scheduler.query(ids)[ids[0]].standing is Standing.running
+        bench.scheduler.cancel([*ids, *others])
+        assert {one.outcome for one in bench.wait([*ids, *others]).values()} == {Outcome.cancelled}
+
+    def test_what_was_withdrawn_is_over(self, bench: SchedulerBench) -> None:
+        first = bench.submit(FOREVER, 40)
+        bench.wait(first[:1], Standing.running)
+        ids = bench.submit(FOREVER, 3)
+        bench.scheduler.withdraw(ids)
+        bench.scheduler.cancel(first)
+        bench.until(lambda: Standing.queued not in {one.standing for one in bench.scheduler.query(ids).values()})
+        bench.scheduler.cancel(ids)
+        assert {one.outcome for one in bench.wait(ids).values()} == {Outcome.cancelled}
+
+    def test_it_says_how_long_a_member_may_run(self, bench: SchedulerBench) -> None:
+        assert bench.scheduler.time_limit(SMALL) >= 0
+        wanted = Requirements(memory=MIB, walltime=120.0)
+        assert bench.scheduler.time_limit(wanted) >= 120.0
+        assert bench.scheduler.time_limit(wanted, 240.0) >= bench.scheduler.time_limit(wanted)
+
     def test_cancelling_what_is_over_is_no_error(self, bench: SchedulerBench) -> None:
         ids = bench.submit("true", 2)
         bench.wait(ids)
