@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tests.deployment.projects import lay
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, environment: None, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    sysconfig.get_config_vars()  # what this imports is not to be found in what follows
     monkeypatch.setattr("sys.path", ["/nowhere"])
     app = lay(tmp_path / "app", {"main.py": "import pkg\nraise SystemExit('it was run')", "pkg/__init__.py": "", "pkg/x.txt": "four", ".env": ""})
     lay(app, "unused/__init__.py")
