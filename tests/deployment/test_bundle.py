@@ -2,6 +2,7 @@
 
 import io
 import os
+import py_compile
 import subprocess
 import sys
 import zipfile
@@ -45,6 +46,23 @@ def test_no_worker_compiles_it(memory, tmp_path):
     code = f"import sys; sys.path.insert(0, {str(tmp_path / 'engine')!r}); import moil.arrival, moil.remote; print(moil.__file__)"
     done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert (done.stderr, done.stdout) == ("", f"{tmp_path / 'engine' / 'moil' / '__init__.py'}\n")
+
+
+def test_what_was_compiled_when_it_was_installed_is_not_compiled_again(memory, monkeypatch, tmp_path):
+    module = tmp_path / "site" / "moil" / "part.py"
+    module.parent.mkdir(parents=True)
+    module.write_text("VALUE = 1\n")
+    py_compile.compile(str(module))
+    monkeypatch.setattr(bundle, "_files", lambda: iter([("moil/part.py", module)]))
+    monkeypatch.setattr(bytecode, "compiled", lambda *_: pytest.fail("it was compiled"))
+    assert names(bundle.build(memory)) == ["moil/part.py", bytecode.compiled_of("moil/part.py")]
+
+
+@pytest.mark.parametrize(("source", "compiled"), [("a.py", "__pycache__/a."), ("p/a.py", "p/__pycache__/a."), ("/a.py", "/__pycache__/a.")])
+def test_where_compiled_modules_lie(source, compiled):
+    found = bytecode.compiled_of(source)
+    assert found == f"{compiled}{sys.implementation.cache_tag}.pyc"
+    assert bytecode.source_of(found) == source
 
 
 def test_what_was_not_compiled_when_it_was_installed_is_compiled_now(memory, monkeypatch):

@@ -30,8 +30,8 @@ def source_of(pyc: str) -> str:
 
 def compiled_of(source: str) -> str:
     """The path of the ``__pycache__/*.pyc`` of a source."""
-    folder, _, name = source.rpartition("/")
-    return f"{folder}/__pycache__/{name.removesuffix('.py')}{_ENDING}".removeprefix("/")
+    folder, slash, name = source.rpartition("/")
+    return f"{folder}{slash}__pycache__/{name.removesuffix('.py')}{_ENDING}"
 
 
 def compiled(name: str, source: bytes) -> bytes:
