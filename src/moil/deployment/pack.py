@@ -23,6 +23,7 @@ from moil.errors import DamagedError
 ALONE = 4 * 1024 * 1024
 """Files that are larger travel by themselves."""
 CHUNK = 1 << 20
+PORTION = 1 << 18
 _LEVEL = 1
 _STORED = (
     *(".so", ".pyc", ".pyd", ".a", ".o", ".gz", ".bz2", ".xz", ".zip", ".whl", ".zst", ".png", ".jpg", ".jpeg", ".gif"),
@@ -75,13 +76,20 @@ class Writer:
         if self._squeeze is None or stored is not self._stored:
             self.close()
             self._squeeze, self._stored = zlib.compressobj(0 if stored else _LEVEL), stored
-        self._to.write(self._squeeze.compress(data))
+        for part in _portions(data):
+            self._to.write(self._squeeze.compress(part))
 
     def close(self) -> None:
         """The end: nothing is added any more."""
         if self._squeeze is not None:
             self._to.write(self._squeeze.flush())
             self._squeeze = None
+
+
+def _portions(data: bytes) -> Iterator[memoryview]:
+    """So that what comes of it is not all in memory as well."""
+    view = memoryview(data)
+    return (view[start : start + PORTION] for start in range(0, len(data), PORTION))
 
 
 def _is_dense(path: str) -> bool:
