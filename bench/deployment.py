@@ -38,18 +38,22 @@ class Case:
     large: bool = False
     options: tuple[str, ...] = ()
     deploy: bool = True
-    #: The run that is measured comes after another one with the same caches: after nothing, the same, or an edit.
+    #: The run that is measured comes after another one with the same caches: after nothing, the same, or an edit; or
+    #: ("node") after the same on a machine other than that of its workers.
     after: str = ""
 
 
 CASES = (
     Case(title="ten siblings, no deployment", system="moil", options=("--deploy", "off"), deploy=False),
     Case(title="ten siblings", system="moil"),
+    Case(title="ten siblings, a fresh node", system="moil", after="node"),
     Case(title="ten siblings, again", system="moil", after="run"),
     Case(title="environment with numpy, pandas, scipy: a fresh machine", system="moil", science=True),
+    Case(title="the same, a fresh node", system="moil", science=True, after="node"),
     Case(title="the same, a used machine", system="moil", science=True, after="run"),
     Case(title="the same, after an edit", system="moil", science=True, after="edit"),
     Case(title="500 MB beside the script, not asked for", system="moil", large=True),
+    Case(title="500 MB beside the script, not asked for, again", system="moil", large=True, after="run"),
     Case(title="500 MB beside the script, included", system="moil", large=True, options=("--deploy-include", "data.bin")),
     Case(title="ten siblings, no deployment", system="toil", deploy=False),
     Case(title="ten siblings", system="toil"),
@@ -122,7 +126,8 @@ class Bench:
         modules = MODULES if case.science else ""
         if case.system == "moil":
             words = [str(marks), "--modules", modules, "--batch-system", "processes", "--job-store", str(store), "--clean", "never"]
-            words += ["--worker-cache", str(folder / "cache"), "--no-progress", "--log-level", "error", *case.options]
+            cache = folder / ("another-cache" if (case.after, name) == ("node", "first") else "cache")
+            words += ["--worker-cache", str(cache), "--no-progress", "--log-level", "error", *case.options]
         else:
             words = [str(marks), modules, str(store), "yes" if case.deploy else "no"]
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("MOIL_", "PYTHON", "VIRTUAL_ENV"))}
