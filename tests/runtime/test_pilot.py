@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +17,7 @@ from moil.core.records import Outcome
 from moil.core.requirements import MIB
 from moil.deployment import signing
 from moil.runtime import pilot as pilots
+from moil.runtime import processes
 from moil.runtime.codec import Encoder
 from moil.runtime.mailbox import Letter, Mailbox, Order
 from moil.runtime.pilot import Hand, Pilot
@@ -78,8 +81,8 @@ class Bench:
         key = signing.make_key(self.store)
         self.mailbox, self.queues = Mailbox(self.store, key), Queues(self.store, key)
 
-    def offer(self, name, *orders, limit=0.0):
-        self.queues.write(SHAPE, name, Chunk(orders=orders, limit=limit))
+    def offer(self, name, *orders, shape=SHAPE, **terms):
+        self.queues.write(shape, name, Chunk(orders=orders, **terms))
 
     def start(self):
         self.pid = os.fork()
@@ -124,7 +127,8 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path, monkeypatch):
-    monkeypatch.setattr(pilots, "IDLE", 0.2)
+    for name in ("IDLE", "FRESH", "POLITE"):
+        monkeypatch.setattr(pilots, name, 0.2)
     monkeypatch.setattr(pilots, "LONG", 60.0)  # however slow this machine is
     monkeypatch.setattr(pilots, "LOOK", 0.05)
     monkeypatch.delenv("SLURM_JOB_END_TIME", raising=False)
@@ -276,15 +280,65 @@ def test_time(monkeypatch):
     assert pilots.Time({}).is_enough(1e9)
 
 
+def test_time_is_counted_from_when_the_process_began(monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr(pilots.time, "time", lambda: now)
+    monkeypatch.setattr(pilots.processes, "age", lambda: 100.0)
+    time_left = pilots.Time({})
+    time_left.limit(1000.0, 0.9)
+    assert not time_left.is_enough(0.0)
+    assert time_left.is_enough(860.0)
+    assert not time_left.is_enough(880.0)
+    time_left.limit(1000.0, 0.8)
+    assert time_left.is_enough(0.0)
+
+
+@pytest.mark.skipif(not processes.LINUX, reason="/proc is Linux's")
+def test_how_old_a_process_is():
+    begun = time.monotonic()
+    words = [sys.executable, "-c", "from moil.runtime import processes; print(processes.age())"]
+    told = float(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+    assert 0 <= told <= time.monotonic() - begun + 0.02
+    assert processes.age() >= told
 
 
 def test_one_that_is_told_to_end_while_it_has_nothing_writes_nothing(bench, monkeypatch):
-    monkeypatch.setattr(pilots, "IDLE", 60.0)
+    monkeypatch.setattr(pilots, "FRESH", 60.0)
     bench.start()
     bench.until(lambda: (bench.work / NAME).exists())
     os.kill(bench.pid, signal.SIGTERM)
     assert bench.wait() == 0
     assert bench.sacks() == []
+
+
+@pytest.mark.slow
+def test_it_stays_for_as_long_as_the_leader_asks(bench, monkeypatch):
+    monkeypatch.setattr(pilots, "IDLE", 0.0)
+    bench.offer("1", order("1.1", double, 1), idle=60.0)
+    bench.start()
+    bench.until(lambda: "1.1" in bench.letters())
+    bench.offer("2", order("2.1", double, 2))
+    bench.until(lambda: "2.1" in bench.letters())
+    assert bench.wait() == 0, "the second did not ask for that"
+
+
+@pytest.mark.slow
+def test_it_makes_room_for_what_waits_of_another_shape(bench, monkeypatch):
+    monkeypatch.setattr(pilots, "IDLE", 60.0)
+    bench.offer("1", order("1.1", double, 1))
+    bench.start()
+    bench.until(lambda: "1.1" in bench.letters())
+    bench.offer("2", order("2.1", double, 2), shape="def")
+    assert bench.wait() == 0
+    assert "2.1" not in bench.letters()
+    assert bench.sacks()[-1].left
+
+
+def test_one_that_finds_nothing_does_not_wait_for_long(bench, monkeypatch):
+    monkeypatch.setattr(pilots, "IDLE", 60.0)
+    bench.start()
+    assert bench.wait() == 0
+    assert [one.left for one in bench.sacks()] == [True]
 
 
 class HalfTaken:

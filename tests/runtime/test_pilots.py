@@ -453,7 +453,7 @@ def test_members_do_what_others_were_submitted_for(free_stage, scheduler):
 
 
 def test_those_that_are_not_needed_any_more_are_taken_out_of_the_queue(free_stage, scheduler, monkeypatch):
-    monkeypatch.setattr("moil.runtime.shapes.SETTLED", 0.1)
+    monkeypatch.setattr("moil.runtime.shapes.BRIEF", 0.1)
     free_stage.submit("1.1", "2.1", "3.1")
     pilot = Played(free_stage)
     taken = [pilot.claim() for _ in range(3)]
@@ -472,7 +472,7 @@ def test_those_that_are_not_needed_any_more_are_taken_out_of_the_queue(free_stag
 
 
 def test_one_that_was_withdrawn_too_late_is_heard_all_the_same(free_stage, scheduler, monkeypatch):
-    monkeypatch.setattr("moil.runtime.shapes.SETTLED", 0.1)
+    monkeypatch.setattr("moil.runtime.shapes.BRIEF", 0.1)
     free_stage.submit("1.1", "2.1")
     first, second = Played(free_stage, 0), Played(free_stage, 1)
     one, two = first.claim(), first.claim()

@@ -8,7 +8,7 @@ from moil.core.records import Outcome
 from moil.core.requirements import Requirements
 from moil.ports.scheduler import Seen, Standing
 from moil.runtime.queues import LARGEST, Claim
-from moil.runtime.shapes import LIKELY, QUEUED, SETTLED, ChunkState, PilotState, ShapeState
+from moil.runtime.shapes import BRIEF, LIKELY, QUEUED, SETTLED, ChunkState, PilotState, ShapeState
 
 
 def shape(attempts=0, *, most=None, pilots=0, pace=None, **more):
@@ -91,13 +91,15 @@ def test_those_that_are_over_or_withdrawn_do_not_count():
     assert made.wanted() == 2
 
 
-def test_what_waits_in_vain_is_taken_out_of_the_queue_but_not_at_once():
+@pytest.mark.parametrize(("attempts", "seconds"), [(1, BRIEF), (2, SETTLED)])
+def test_what_waits_in_vain_is_taken_out_of_the_queue_but_not_at_once(attempts, seconds):
     made = shape(pilots=3)
-    claim(made, 0, pilot="p.0")
+    claim(made, 0, pilot="p.0", attempts=attempts)
     assert made.surplus(10.0) == []
-    assert [one.name for one in made.surplus(10.0 + SETTLED)] == ["p.1", "p.2"]
+    assert made.surplus(10.0 + 0.9 * seconds) == []
+    assert [one.name for one in made.surplus(10.0 + seconds)] == ["p.1", "p.2"]
     made.pilots["p.1"].withdrawn = True
-    assert [one.name for one in made.surplus(10.0 + SETTLED)] == ["p.2"]
+    assert [one.name for one in made.surplus(10.0 + seconds)] == ["p.2"]
 
 
 def test_something_to_take_keeps_all_of_them():
@@ -107,7 +109,7 @@ def test_something_to_take_keeps_all_of_them():
     assert made.surplus(10.0 + SETTLED) == []
     del made.chunks["free"]
     assert made.surplus(10.0 + SETTLED) == [], "it begins anew"
-    assert len(made.surplus(10.0 + 2 * SETTLED)) == 3
+    assert len(made.surplus(10.0 + SETTLED + BRIEF)) == 3
 
 
 def test_a_given_number_stays():

@@ -49,6 +49,9 @@ OVERLOOKED = 3
 """So many answers of the scheduler's in a row do not mention a pilot that is over."""
 IDLE = 10.0
 """Seconds without anything to do after which a pilot leaves, if the user has said how many there are to be."""
+POLITE = 2.0
+"""Seconds without anything to do after which it makes room for another shape's attempts: about as long as a scheduler needs
+to start something, so that it does not leave where there is room for both. One that may be asked often is quicker."""
 HALF, MOST = 0.5, 0.9
 """What must be left of a pilot's time when an attempt without walltime begins that is not its first: if the user has said
 how many pilots there are to be, and if not."""
@@ -284,6 +287,7 @@ class Fleet:
             limit=0.0 if limit == math.inf else limit or (0.0 if fixed else UNKNOWN),
             kept=HALF if fixed else MOST,
             idle=IDLE if fixed else 0.0,
+            polite=min(POLITE, self._site.poll_interval),
         )
 
     def _offer_again(self, chunk: ChunkState, tokens: Sequence[str]) -> None:

@@ -30,9 +30,9 @@ from moil.runtime.queues import LARGEST, Claim, Queues
 from moil.runtime.remote_worker import ORPHANED, RemoteWorker, held, letter_of
 from moil.runtime.slot import House
 
-IDLE, POLITE = 3.0, 2.0
-"""Seconds without anything to do after which a pilot leaves, if the leader has not asked for more: usually, and when nobody
-works for another shape's attempts."""
+IDLE, FRESH, POLITE = 3.0, 1.0, 2.0
+"""Seconds without anything to do after which a pilot leaves, if the leader has not asked for more: usually, if it has never
+had anything to do, and if attempts of another shape wait for its place."""
 QUICK, SLOW = 0.05, 0.5
 """Seconds between two looks for something to take, at first and at most."""
 AHEAD = 0.05
@@ -184,7 +184,7 @@ class Pilot:
         self._returned: messages.Message | None = None
         #: Names of chunks that nobody had claimed a while ago.
         self._names: deque[str] = deque()
-        self._idle = 0.0
+        self._idle = self._polite = 0.0
         self._turn = self._did = 0
         self._pace, self._walltime = 1.0, 0.0
         self._interval, self._look_at = QUICK, 0.0
@@ -216,13 +216,18 @@ class Pilot:
             if self._claim():
                 self._interval, self._look_at, self._is_in_the_way = QUICK, now, False
             else:
-                self._is_in_the_way = not self._hand and self._queues.is_any_shape_waiting()
+                self._is_in_the_way = not self._hand and self._queues.is_another_shape_waiting(self._shape)
                 self._look_at, self._interval = time.monotonic() + self._interval, min(self._interval * 1.5, SLOW)
         if self._hand:
             self._idle_since = now
             self._hand.send()
-        elif now > self._idle_since + (POLITE if self._is_in_the_way else self._idle or IDLE):
+        elif now > self._idle_since + self._longest_idleness():
             self._leaves = True
+
+    def _longest_idleness(self) -> float:
+        if self._is_in_the_way:
+            return self._polite or POLITE
+        return (self._idle or IDLE) if self._turn else FRESH
 
     def _wants_more(self) -> bool:
         """When the supervisor has little to do, unless what it does turns out to be long."""
@@ -257,7 +262,7 @@ class Pilot:
             self._queues.unclaim(self._shape, name)
             return False
         self._time.limit(chunk.limit, chunk.kept)
-        self._idle = chunk.idle
+        self._idle, self._polite = chunk.idle, chunk.polite
         self._walltime = max((one.walltime for one in chunk.orders), default=0.0)
         self._hand.take(list(chunk.orders))
         return True

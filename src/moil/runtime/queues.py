@@ -42,6 +42,8 @@ class Chunk:
     kept: float = 0.5
     #: Seconds without anything to take after which a pilot of the shape is to leave; 0: soon.
     idle: float = 0.0
+    #: The same if others wait for its place.
+    polite: float = 0.0
 
 
 @record
@@ -103,9 +105,10 @@ class Queues:
         taken = {key.rpartition("/")[2] for key in self._store.keys(f"claims/{shape}/")}
         return [name for name in offered if name not in taken]
 
-    def is_any_shape_waiting(self) -> bool:
-        """Whether there is a shape of which something is offered, and nothing claimed."""
-        return bool({shape for shape, _ in self.offered()}.difference(shape for shape, _ in self.claimed()))
+    def is_another_shape_waiting(self, shape: str) -> bool:
+        """Whether something is offered of another shape than this, that nobody has claimed."""
+        waiting = {one for one in self.offered() if one[0] != shape}
+        return bool(waiting) and not waiting.issubset(self.claimed())
 
     def claim(self, shape: str, name: str, claim: Claim) -> bool:
         """Take it; False: somebody was quicker."""
@@ -142,7 +145,7 @@ class Queues:
         return signing.verify(self._key, key, self._store.get(key))
 
 
-_TERMS = ("limit", "kept", "idle")
+_TERMS = ("limit", "kept", "idle", "polite")
 """What a chunk says to pilots beside its orders; earlier versions have written only the first."""
 
 

@@ -35,9 +35,9 @@ WORTHWHILE = 2.0
 """Seconds of work for which one more pilot is submitted: about what it takes to start one."""
 QUEUED = 1000
 """The most pilots of a shape that wait in the scheduler's queue, if the user has not said how many there are."""
-SETTLED = 4.0
-"""Seconds without anything to take after which what waits in the queue is taken out: longer than `moil.runtime.pilot`
-keeps what it will give back."""
+BRIEF, SETTLED = 0.5, 4.0
+"""Seconds without anything to take after which what waits in the queue is taken out: if pilots have begun all that they have
+taken, and if not. Then it is longer than one of them keeps what it will give back (`moil.runtime.pilot`)."""
 SMOOTHING = 0.2
 
 
@@ -138,7 +138,8 @@ class ShapeState:
             self.bare_since = None
             return []
         self.bare_since = now if self.bare_since is None else self.bare_since
-        if now < self.bare_since + SETTLED:
+        may_come_back = any(len(one.tokens) > 1 for one in self.chunks.values())
+        if now < self.bare_since + (SETTLED if may_come_back else BRIEF):
             return []
         return [one for one in self.pilots.values() if not one.worked and not one.withdrawn and one.over is None]
 
