@@ -518,3 +518,41 @@ def test_what_is_in_a_queue_is_not_submitted_by_a_leader_without_pilots(schedule
     assert after.ended("1.1").record == b"value"
     assert after.submitted() == 1
     after.close()
+
+
+def test_pilots_of_a_leader_before_that_the_scheduler_has_forgotten_are_not_waited_for(scheduler, disk, tmp_path):
+    before = Stage(scheduler, disk, tmp_path, pilots=None)
+    before.submit("1.1", "2.1", "3.1")
+    first = Played(before)
+    taken = first.claim()
+    for _, forgotten in Played.all(before, SHAPE)[1:]:
+        del scheduler.seen[forgotten]
+    after = Stage(scheduler, disk, tmp_path, pilots=None)
+    after.out = {"1.1", "2.1", "3.1"}
+    after.until(lambda: after.submitted() == 5)  # two more, for two
+    fresh = Played(after, 3)
+    fresh.finish(*fresh.claim(), *fresh.claim())
+    first.stage = after
+    first.finish(*taken)
+    for token in ("1.1", "2.1", "3.1"):
+        assert after.ended(token).outcome is Outcome.completed
+    after.close()
+
+
+def test_many_that_a_leader_before_has_withdrawn_are_no_failures(scheduler, disk, tmp_path):
+    before = Stage(scheduler, disk, tmp_path, pilots=None)
+    tokens = [f"{number}.1" for number in range(40)]
+    before.submit(*tokens)
+    first = Played(before)
+    after = Stage(scheduler, disk, tmp_path, pilots=None)
+    after.out = set(tokens)
+    after.until(lambda: len(after.batch._watched()) == 40)
+    for _, one in Played.all(after, SHAPE)[1:]:
+        del scheduler.seen[one]  # only now does the scheduler forget them
+    after.until(lambda: len(after.batch._watched()) < 40)
+    first.stage = after
+    while after.queues.free(SHAPE):
+        first.finish(*first.claim())
+    for token in tokens:
+        assert after.ended(token).outcome is Outcome.completed
+    after.close()

@@ -80,7 +80,7 @@ class News:
     asked: Sequence[SchedulerId] = ()
     #: What leaders before have submitted: by token, the batch and the scheduler's id.
     found: Mapping[str, tuple[str, SchedulerId]] | None = None
-    #: What is in the queues of pilots, and by batch the pilots that leaders before have submitted.
+    #: What is in the queues of pilots, and by batch the pilots that leaders before have submitted; "": one is forgotten.
     queued: list[Found] = field(default_factory=list)
     pilots: dict[str, Sequence[SchedulerId]] = field(default_factory=dict)
     #: Sacks, by their names; None: it is damaged.
@@ -257,11 +257,16 @@ class Clerk:
         for batch in batches:
             if f"{prefix}{batch}" not in arrays:
                 self._site.mailbox.remove_batch(batch)
-        queued = self._queued()
+        queued, pilots = self._queued(), self._not_forgotten(pilots)
         with self._changed:
             self._found = found
             self._offered = {order.token for one in queued for order in one.chunk.orders}
         self._tell(News(found=found, queued=queued, pilots=pilots))
+
+    def _not_forgotten(self, pilots: Mapping[str, Sequence[SchedulerId]]) -> dict[str, Sequence[SchedulerId]]:
+        """Without those of which the scheduler knows nothing any more: nobody need wait for them."""
+        known = self._site.scheduler.query([one for ids in pilots.values() for one in ids])
+        return {batch: [one if one in known else "" for one in ids] for batch, ids in pilots.items()}
 
     def _queued(self) -> list[Found]:
         """What is in the queues of pilots."""

@@ -188,10 +188,10 @@ class Fleet:
         for found in queued:
             self._adopt(found)
         for batch, ids in pilots.items():
-            if batch.split("-")[1] in self._shapes:
-                self._recruited(batch, ids)
+            if batch.split("-")[1] in self._shapes and any(ids):
+                self._recruited(batch, ids, adopted=True)
             else:
-                self._clerk.cancel(ids)
+                self._clerk.cancel(filter(None, ids))
                 self._clerk.errand(partial(self._recruiter.dismiss, batch))
         early, self._early = self._early or [], None
         for one in early:
@@ -400,11 +400,13 @@ class Fleet:
         if surplus:
             self._clerk.errand(partial(self._recruiter.withdraw, [one.id for one in surplus]), calls=True)
 
-    def _recruited(self, batch: str, ids: Sequence[SchedulerId]) -> None:
+    def _recruited(self, batch: str, ids: Sequence[SchedulerId], *, adopted: bool = False) -> None:
         shape = self._shapes[batch.split("-")[1]]
         shape.asked.pop(batch, None)
         for number, scheduler_id in enumerate(ids):
-            pilot = PilotState(f"{batch}.{number}", batch, scheduler_id)
+            if not scheduler_id:
+                continue
+            pilot = PilotState(f"{batch}.{number}", batch, scheduler_id, adopted=adopted)
             pilot.worked = pilot.name in self._forward or any(
                 one.claim is not None and one.claim.pilot == pilot.name for one in shape.chunks.values()
             )
@@ -430,7 +432,7 @@ class Fleet:
         self._settle(shape, pilot.name, pilot.id, seen, blame=blame)
         if not any(one.batch == pilot.batch for one in shape.pilots.values()):
             self._clerk.errand(partial(self._recruiter.dismiss, pilot.batch))
-        if not pilot.worked and blame and seen.outcome not in _BLAMELESS:
+        if blame and not (pilot.worked or pilot.withdrawn or pilot.adopted or seen.outcome in _BLAMELESS):
             self._was_in_vain(pilot, seen)
 
     def _was_in_vain(self, pilot: PilotState, seen: Seen) -> None:

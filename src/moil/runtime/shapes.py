@@ -77,6 +77,8 @@ class PilotState:
     finished: bool = False
     #: Whether it is not to begin any more, if it has not.
     withdrawn: bool = False
+    #: Whether a leader before has submitted it, and may have withdrawn it.
+    adopted: bool = False
     over: Seen | None = None
     over_at: float = 0.0
     overlooked: int = 0
