@@ -442,6 +442,15 @@ def test_an_array_has_a_member_for_each_attempt_and_the_program_s_name(free_stag
     assert (array.size, array.name, array.roomy) == (3, "study", 0.0)
 
 
+def test_what_asks_for_devices_is_submitted_itself_unless_pilots_are_asked_for(free_stage, stage, scheduler):
+    devices = (Accelerator(count=1),)
+    free_stage.submit("1.1", "2.1", accelerators=devices)
+    free_stage.until(lambda: free_stage.submitted() == 2)
+    assert not Played.all(free_stage, shape_of(Requirements(accelerators=devices)))
+    stage.submit("3.1", accelerators=devices)
+    assert Played(stage, shape=shape_of(Requirements(accelerators=devices))).claim() == ["3.1"]
+
+
 def test_members_do_what_others_were_submitted_for(free_stage, scheduler):
     free_stage.submit("1.1", "2.1", "3.1")
     pilot = Played(free_stage)
@@ -520,7 +529,8 @@ def test_what_is_in_a_queue_is_not_submitted_by_a_leader_without_pilots(schedule
     after.close()
 
 
-def test_pilots_of_a_leader_before_that_the_scheduler_has_forgotten_are_not_waited_for(scheduler, disk, tmp_path):
+def test_pilots_of_a_leader_before_that_the_scheduler_has_forgotten_are_not_waited_for(scheduler, disk, tmp_path, monkeypatch):
+    monkeypatch.setattr(fleet, "OVERLOOKED", 1_000_000)
     before = Stage(scheduler, disk, tmp_path, pilots=None)
     before.submit("1.1", "2.1", "3.1")
     first = Played(before)
@@ -549,7 +559,7 @@ def test_many_that_a_leader_before_has_withdrawn_are_no_failures(scheduler, disk
     after.until(lambda: len(after.batch._watched()) == 40)
     for _, one in Played.all(after, SHAPE)[1:]:
         del scheduler.seen[one]  # only now does the scheduler forget them
-    after.until(lambda: len(after.batch._watched()) < 40)
+    after.until(lambda: len(after.batch._fleet._gone) == 39)
     first.stage = after
     while after.queues.free(SHAPE):
         first.finish(*first.claim())

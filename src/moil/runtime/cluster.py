@@ -17,8 +17,8 @@ members they are. So nothing is lost between the moment a scheduler accepts an a
 down, and queued and running attempts are adopted after a restart.
 
 As a rule attempts are not submitted themselves, but laid down where *pilots* take them (`moil.runtime.fleet`, which this
-is the stage of), and the scheduler knows pilots only. Services are submitted all the same, and everything is if the user
-wants no pilots.
+is the stage of), and the scheduler knows pilots only. Services are submitted all the same; so is what asks for accelerators,
+unless the user has asked for pilots, and everything if the user wants none.
 
 When the scheduler says that a member is over and no letter is there, the store is looked at again for `LATE` seconds,
 since one machine may see another's files late. Then the scheduler's word counts.
@@ -103,10 +103,14 @@ class ClusterBatchSystem:
         """Have the clerk submit them; those that a leader before has submitted are taken up by `adopt`."""
         for one in submissions:
             self._out[one.token] = _Member(one.token)
-        shared = [one for one in submissions if self._site.pilots != 0 and not one.service]
-        self._fleet.submit(shared)
+        self._fleet.submit([one for one in submissions if self._is_for_pilots(one)])
         self._clerk.submit([one for one in submissions if not self._fleet.has(one.token)])
         return [one.token for one in submissions]
+
+    def _is_for_pilots(self, submission: Submission) -> bool:
+        """Pilots import the program before they fork, and a device that was looked at before a fork is of no use after it."""
+        pilots, devices = self._site.pilots, submission.requirements.accelerators
+        return pilots != 0 and not submission.service and (pilots is not None or not devices)
 
     def poll(self, ids: Collection[ExternalId]) -> Iterable[Report]:
         """What the threads have found out. Raises DeploymentError if no worker can be started at all."""
