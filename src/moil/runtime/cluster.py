@@ -108,7 +108,7 @@ class ClusterBatchSystem:
         return [one.token for one in submissions]
 
     def _is_for_pilots(self, submission: Submission) -> bool:
-        """Pilots import the program before they fork, and a device that was looked at before a fork is of no use after it."""
+        """Pilots import the program before they fork; a device that was looked at before a fork is of no use after it."""
         pilots, devices = self._site.pilots, submission.requirements.accelerators
         return pilots != 0 and not submission.service and (pilots is not None or not devices)
 
