@@ -566,3 +566,16 @@ def test_many_that_a_leader_before_has_withdrawn_are_no_failures(scheduler, disk
     for token in tokens:
         assert after.ended(token).outcome is Outcome.completed
     after.close()
+
+
+def test_a_leader_without_pilots_has_one_for_what_is_left_in_a_queue(scheduler, disk, tmp_path):
+    before = Stage(scheduler, disk, tmp_path, pilots=None)
+    before.submit("1.1")
+    before.until(lambda: free(before) == ["1.1"])
+    scheduler.arrays.clear()
+    after = Stage(scheduler, disk, tmp_path, pilots=0)
+    after.out = {"1.1"}
+    pilot = Played(after)
+    pilot.finish(*pilot.claim())
+    assert after.ended("1.1").outcome is Outcome.completed
+    after.close()

@@ -275,7 +275,9 @@ class Fleet:
             self._clerk.errand(partial(self._recruiter.offer, offers))
 
     def _shape(self, name: str, requirements: Requirements) -> ShapeState:
-        return ShapeState(name, requirements, self._site.pilots)
+        """Without pilots there may be queues all the same, left by a leader before."""
+        pilots = self._site.pilots
+        return ShapeState(name, requirements, None if pilots is None else max(1, pilots))
 
     def _terms(self, shape: ShapeState) -> Chunk:
         """What chunks of a shape say beside what is in them."""
