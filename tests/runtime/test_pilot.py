@@ -341,6 +341,24 @@ def test_one_that_finds_nothing_does_not_wait_for_long(bench, monkeypatch):
     assert [one.left for one in bench.sacks()] == [True]
 
 
+@pytest.mark.parametrize(
+    ("terms", "in_the_way", "seconds"),
+    [
+        (None, False, 1.0),
+        (None, True, 1.0),
+        ((0.0, 2.0), False, 3.0),
+        ((0.0, 2.0), True, 2.0),
+        ((0.0, 0.5), True, 0.5),
+        ((0.0, 0.0), True, 2.0),
+        ((10.0, 2.0), False, 10.0),
+        ((10.0, 2.0), True, 2.0),
+    ],
+)
+def test_how_long_it_stays_with_nothing_to_do(terms, in_the_way, seconds):
+    chunk = None if terms is None else Chunk(orders=(), idle=terms[0], polite=terms[1])
+    assert pilots.patience(chunk, in_the_way=in_the_way) == seconds
+
+
 class HalfTaken:
     """A berth whose supervisor took one attempt while the others were taken back."""
 

@@ -8,7 +8,7 @@ from moil.core.records import Outcome
 from moil.core.requirements import Requirements
 from moil.ports.scheduler import Seen, Standing
 from moil.runtime.queues import LARGEST, Claim
-from moil.runtime.shapes import BRIEF, LIKELY, QUEUED, SETTLED, ChunkState, PilotState, ShapeState
+from moil.runtime.shapes import BRIEF, LIKELY, QUEUED, REMEMBERED, SETTLED, ChunkState, PilotState, ShapeState
 
 
 def shape(attempts=0, *, most=None, pilots=0, pace=None, **more):
@@ -65,6 +65,16 @@ def test_one_that_runs_on_makes_slow_what_was_thought_quick():
     for _ in range(100):
         made.took("job", 0.01)
     assert made.is_quick("job")
+
+
+def test_not_all_names_are_remembered():
+    made = shape(1, pace=0.01)
+    for number in range(REMEMBERED):
+        made.took(f"job {number}", 1.0)
+        made.took("often", 1.0)
+    assert len(made.paces) == REMEMBERED
+    assert "job" not in made.paces
+    assert made.paces["often"] == 1.0
 
 
 def test_no_more_than_so_many_wait_in_the_queue_and_more_come_when_half_have_begun():

@@ -21,12 +21,13 @@ import time
 from collections import deque
 from collections.abc import Mapping
 
+from moil.core.record import changed
 from moil.core.records import Outcome
 from moil.errors import NoSuchKey
 from moil.runtime import messages, processes
 from moil.runtime.berth import READY, Berth
 from moil.runtime.mailbox import SACK, Letter, Mailbox, Order, Sack
-from moil.runtime.queues import LARGEST, Claim, Queues
+from moil.runtime.queues import LARGEST, Chunk, Claim, Queues
 from moil.runtime.remote_worker import ORPHANED, RemoteWorker, held, letter_of
 from moil.runtime.slot import House
 
@@ -54,6 +55,13 @@ SMOOTHING = 0.3
 
 _ENDS = ("SLURM_JOB_END_TIME",)
 """Variables in which a scheduler may say when it will end the pilot, in seconds since the epoch."""
+
+
+def patience(terms: Chunk | None, *, in_the_way: bool) -> float:
+    """Seconds for which a pilot stays with nothing to do. `terms` are those of the last chunk that it has taken."""
+    usual = FRESH if terms is None else terms.idle or IDLE
+    polite = terms.polite if terms is not None else 0.0
+    return min(usual, polite or POLITE) if in_the_way else usual
 
 
 class Time:
@@ -184,7 +192,8 @@ class Pilot:
         self._returned: messages.Message | None = None
         #: Names of chunks that nobody had claimed a while ago.
         self._names: deque[str] = deque()
-        self._idle = self._polite = 0.0
+        #: What it has taken last.
+        self._terms: Chunk | None = None
         self._turn = self._did = 0
         self._pace, self._walltime = 1.0, 0.0
         self._interval, self._look_at = QUICK, 0.0
@@ -221,13 +230,8 @@ class Pilot:
         if self._hand:
             self._idle_since = now
             self._hand.send()
-        elif now > self._idle_since + self._longest_idleness():
+        elif now > self._idle_since + patience(self._terms, in_the_way=self._is_in_the_way):
             self._leaves = True
-
-    def _longest_idleness(self) -> float:
-        if self._is_in_the_way:
-            return self._polite or POLITE
-        return (self._idle or IDLE) if self._turn else FRESH
 
     def _wants_more(self) -> bool:
         """When the supervisor has little to do, unless what it does turns out to be long."""
@@ -262,7 +266,7 @@ class Pilot:
             self._queues.unclaim(self._shape, name)
             return False
         self._time.limit(chunk.limit, chunk.kept)
-        self._idle, self._polite = chunk.idle, chunk.polite
+        self._terms = changed(chunk, orders=())
         self._walltime = max((one.walltime for one in chunk.orders), default=0.0)
         self._hand.take(list(chunk.orders))
         return True

@@ -39,6 +39,8 @@ BRIEF, SETTLED = 0.5, 4.0
 """Seconds without anything to take after which what waits in the queue is taken out: if pilots have begun all that they have
 taken, and if not. Then it is longer than one of them keeps what it will give back (`moil.runtime.pilot`)."""
 SMOOTHING = 0.2
+REMEMBERED = 1000
+"""How many names of jobs are remembered: a program may give each of its jobs one of its own."""
 
 
 @record(kw_only=False, frozen=False)
@@ -86,7 +88,7 @@ class PilotState:
 
 @record(kw_only=False, frozen=False)
 class ShapeState:
-    """The pilots and chunks of a shape. `most`: how many pilots it may have; None: as many as there is work for."""
+    """The pilots and chunks of a shape. `most`: how many pilots it may have, from 1; None: as many as there is work for."""
 
     name: str
     requirements: Requirements
@@ -106,7 +108,9 @@ class ShapeState:
 
     def took(self, name: str, seconds: float) -> None:
         """An attempt is over."""
-        before = self.paces.get(name)
+        before = self.paces.pop(name, None)
+        if len(self.paces) >= REMEMBERED:
+            del self.paces[next(iter(self.paces))]
         self.paces[name] = seconds if before is None else before + SMOOTHING * (seconds - before)
 
     def has_taken(self, name: str, seconds: float) -> None:
@@ -150,7 +154,7 @@ class ShapeState:
         waiting = sum(len(one.tokens) for one in self.chunks.values() if one.claim is None) + len(members)
         slowest = max((self.paces.get(name, 0.0) for name in set(map(name_of, members))), default=0.0)
         largest = max(1, min(LARGEST, int(WORTH / slowest) if slowest else LARGEST))
-        most = LIKELY if self.most is None else max(1, self.most)
+        most = LIKELY if self.most is None else self.most
         start = 0
         while start < len(members):
             size = max(1, min(largest, (waiting - start) // (4 * most)))
