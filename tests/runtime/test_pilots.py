@@ -553,6 +553,7 @@ def test_many_that_a_leader_before_has_withdrawn_are_no_failures(scheduler, disk
     before = Stage(scheduler, disk, tmp_path, pilots=None)
     tokens = [f"{number}.1" for number in range(40)]
     before.submit(*tokens)
+    before.until(lambda: before.submitted() == 40)  # many arrays, one after another
     first = Played(before)
     after = Stage(scheduler, disk, tmp_path, pilots=None)
     after.out = set(tokens)
