@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from moil.deployment import launcher, pins, prepare, rehearsal, signing
+from moil.deployment.arrivals import Source
 from moil.deployment.cache import Cache, boot_id
 from moil.deployment.prepare import Prepared
 from moil.errors import MoilError, StoreError
@@ -36,7 +37,7 @@ def main(config: dict[str, Any]) -> NoReturn:
     try:
         pin = pins.read(store, key, config["pin"])
         cache = Cache(Path(launcher.cache_home(config)), force=bool(config.get("force_worker_cache")))
-        prepared = prepare.prepare(pin, store, cache, _ENGINE)
+        prepared = prepare.prepare(pin, store, cache, Source(store=config["store"], engine=_ENGINE))
     except (MoilError, OSError, launcher.Trouble) as error:
         _tell_undeployed(config, store, key, str(error))
     way = _way(prepared, cache)

@@ -128,6 +128,9 @@ class EngineSettings:
     deploy_exclude: tuple[str, ...] = setting(
         (), help="do not ship what matches this; may be given many times", metavar="PATTERN"
     )
+    deploy_on_demand: bool = setting(
+        True, help="leave large distributions that nothing is known to need in the job store until a worker imports them"
+    )
     worker_python: str | None = setting(None, help="the Python of the workers", metavar="PYTHON")
     worker_cache: Path | None = setting(
         None, help="where workers keep what they have fetched; on a disk of theirs, never on a network", metavar="DIR"

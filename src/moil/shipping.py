@@ -276,6 +276,7 @@ def request_of(program: entry.Entry, settings: EngineSettings, job_store: str) -
         exclude=settings.deploy_exclude,
         job_store=job_store,
         engine=bundle.ENGINE,
+        on_demand=settings.deploy_on_demand,
     )
 
 
@@ -295,7 +296,7 @@ def changes(store: DurableStore, old: Deployment, new: Deployment) -> list[str]:
     for number in range(max(len(old.roots), len(new.roots))):
         before, after = (_files(store, one, number) for one in (old, new))
         found += [path for path in sorted({*before, *after}) if before.get(path) != after.get(path)]
-    was, now = ({unit.name: unit for unit in one.environment} for one in (old, new))
+    was, now = ({unit.name: unit for unit in one.distributions} for one in (old, new))
     for name in sorted({*was, *now}):
         if was.get(name) != now.get(name):
             found.append(f"{name} {_version(was.get(name))} → {_version(now.get(name))}")

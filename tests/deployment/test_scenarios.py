@@ -283,6 +283,30 @@ def test_an_installed_project(environment, tmp_path):
     assert all_shipped(files, leader, venv.home)
 
 
+LATE = f"""{HEAD}
+import importlib
+
+@moil.job
+def main() -> dict:
+    before = os.path.exists(os.path.join(sys.prefix, "on-demand", "late"))
+    return {{"before": before, "text": importlib.import_module("%s.inner" % "late").TEXT, "where": {{"files": [__file__]}}}}
+{TAIL}"""
+
+
+def test_a_distribution_that_nothing_is_known_to_import(leader, tmp_path):
+    """It comes when a job imports it after all, or at once if the user says so."""
+    venv = lean_venv(tmp_path / "venv")
+    venv.pip("--no-index", wheel(tmp_path, "late", "1", {"late/__init__.py": "", "late/inner.py": "TEXT = 'late'\n" + "#" * 1_000_000}))
+    lay(tmp_path / "project", {"main.py": LATE})
+    leader = Leader(python=venv.python, cache=tmp_path / "cache", home=tmp_path)
+    for number, options in enumerate([(), ("--no-deploy-on-demand",)]):
+        said, files = without_place(leader.said(["main.py", *options], tmp_path / f"store{number}", tmp_path / "project"))
+        assert said == {"before": not options, "text": "late"}
+        assert all_shipped(files, leader, tmp_path / "project")
+    fetched = (leader.cache / f"moil-{os.getuid()}" / "fetched").read_text().split("\n")
+    assert [line.split()[1] for line in fetched if "late" in line] == ["late"]
+
+
 @pytest.mark.exhaustive
 def test_projects_that_are_installed_in_place(environment, tmp_path):
     _, projects, leader = environment

@@ -13,8 +13,9 @@ With --json:
   native        what native code was built for: machine, system, libc, package (an example); all "" if there is none
   size          bytes of everything
   roots         entries of the import path: origin, inner, after_site, archive, reason
-  units         name, kind (code or distribution), root (its number, or -1), version, size, reason, and files, which are
-                objects with path, origin, kind (f: file, x: executable, l: link, d: directory), size and reason
+  units         name, kind (code; distribution; on-demand: a distribution that workers fetch when they import it; front: what
+                of those is always there), root (its number, or -1), version, size, reason, and files, which are objects
+                with path, origin, kind (f: file, x: executable, l: link, d: directory), size and reason
   left_out      path, rule, size
   remarks       what should be known
   unresolved    names that are imported and not found, and who imports them
@@ -71,6 +72,7 @@ def _request(program: str, *, is_module: bool) -> Request:
         include=settings.deploy_include,
         exclude=settings.deploy_exclude,
         job_store=settings.job_store or "",
+        on_demand=settings.deploy_on_demand,
     )
 
 
@@ -114,12 +116,14 @@ def _python() -> str:
 
 def _report(plan: Plan, program: str) -> Iterator[str]:
     code = [one for one in plan.units if one.kind is UnitKind.code]
-    environment = [one for one in plan.units if one.kind is UnitKind.distribution]
+    environment = [one for one in plan.units if one.kind in (UnitKind.distribution, UnitKind.front)]
+    late = [one for one in plan.units if one.kind is UnitKind.on_demand]
     yield f"{program} needs {_needs(plan)}, and {format_size(plan.size)} to be shipped:"
     yield from columns(
         [
             ("its own files", str(sum(len(one.sources) for one in code)), _size(code)),
-            ("installed distributions", str(len(environment)), _size(environment)),
+            ("installed distributions", str(sum(one.is_installed for one in environment)), _size(environment)),
+            *([("those that come when imported", str(len(late)), _size(late))] if late else []),
         ],
         right=(1, 2),
         indent=2,
@@ -130,14 +134,19 @@ def _report(plan: Plan, program: str) -> Iterator[str]:
         for unit in (one for one in code if one.root == number):
             yield f"  {unit.name}, {format_size(unit.size)}"
             yield from _files(unit)
-    if environment:
-        yield from ["", "Installed distributions"]
-        rows = [(one.name, one.version, format_size(one.size), one.reason) for one in environment]
-        yield from columns(rows, right=(2,), indent=2)
+    yield from _distributions("Installed distributions", environment)
+    yield from _distributions("Installed distributions that a worker fetches when it first imports them", late)
     yield from _left_out(plan.left_out)
     if plan.remarks:
         yield from ["", "Note"]
         yield from (f"  {one}" for one in plan.remarks)
+
+
+def _distributions(title: str, units: Sequence[PlannedUnit]) -> Iterator[str]:
+    if units:
+        yield from ["", title]
+        rows = [(one.name, one.version, format_size(one.size), one.reason) for one in units]
+        yield from columns(rows, right=(2,), indent=2)
 
 
 def _size(units: Sequence[PlannedUnit]) -> str:

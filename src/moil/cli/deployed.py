@@ -97,9 +97,15 @@ def _told(one: Pinned, *, files: bool) -> Iterator[str]:
     for number, root in enumerate(deployment.roots):
         yield f"root {number}{' (behind the site directory)' if root.after_site else ''}:"
         yield from columns([(f"  {unit.name}", format_size(unit.size), unit.digest[:12]) for unit in root.units])
-    if deployment.environment:
-        yield f"environment, {len(deployment.environment)} distributions:"
-        yield from columns([(f"  {unit.name}", unit.version, format_size(unit.size)) for unit in deployment.environment])
+    if deployment.distributions:
+        yield f"environment, {len(deployment.distributions)} distributions:"
+        late = {one.unit.name for one in deployment.on_demand}
+        yield from columns(
+            [
+                (f"  {unit.name}", unit.version, format_size(unit.size), "on demand" if unit.name in late else "")
+                for unit in deployment.distributions
+            ]
+        )
     if files:
         yield "files:"
         yield from columns([(f"  {path}", format_size(item.size)) for path, item in sorted(one.files().items())])
@@ -118,7 +124,8 @@ def _as_json(one: Pinned) -> dict[str, Any]:
         "entry": _entry(deployment),
         "python": deployment.python,
         "roots": [[_unit(unit) for unit in root.units] for root in deployment.roots],
-        "environment": [_unit(unit) for unit in deployment.environment],
+        "environment": [_unit(unit) for unit in deployment.distributions],
+        "on_demand": [one.unit.name for one in deployment.on_demand],
         "files": {path: {"sha256": item.content, "size": item.size} for path, item in sorted(one.files().items())},
     }
 
@@ -213,7 +220,7 @@ def export(words: Sequence[str]) -> int:
     last = pinned(given.store)[-1]
     try:
         export_code(last, target)
-        for unit in last.deployment.environment if given.environment else ():
+        for unit in last.deployment.distributions if given.environment else ():
             _put(last, unit, target / "environment")
     except OSError as error:
         raise UsageError(f"{target} cannot be written: {error.strerror}; name another directory") from error

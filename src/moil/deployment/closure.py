@@ -17,23 +17,45 @@ from moil.deployment.metadata import Distribution, canonical
 Lookup = Callable[[str], Distribution | None]
 
 
+class Requirements:
+    """Who requires what, among the distributions that `by_name` knows. Each one's metadata is read once."""
+
+    def __init__(self, by_name: Lookup) -> None:
+        self._by_name = by_name
+        self._environment = cast(dict[str, str], default_environment())
+        self._known: dict[tuple[str, str], list[tuple[str, set[str]]]] = {}
+
+    def closure(self, seeds: Mapping[str, str]) -> dict[str, str]:
+        """The seeds (canonical names, with reasons) and all that they require and that is installed, with reasons."""
+        reasons = dict(seeds)
+        seen: set[tuple[str, str]] = set()
+        waiting = [(name, "") for name in seeds]
+        while waiting:
+            one = waiting.pop()
+            if one in seen:
+                continue
+            seen.add(one)
+            for needed, extras in self._needs(*one):
+                reasons.setdefault(needed, f"required by {one[0]}")
+                waiting += [(needed, extra) for extra in ("", *extras)]
+        return reasons
+
+    def of(self, name: str) -> list[str]:
+        """The names of what a distribution requires itself, without extras."""
+        return [needed for needed, _ in self._needs(name, "")]
+
+    def _needs(self, name: str, extra: str) -> list[tuple[str, set[str]]]:
+        """What is required and installed, with the extras that are asked for."""
+        if (name, extra) not in self._known:
+            distribution = self._by_name(name)
+            needs = () if distribution is None else _needs(distribution, self._environment | {"extra": extra})
+            self._known[name, extra] = [(needed, extras) for needed, extras in needs if self._by_name(needed) is not None]
+        return self._known[name, extra]
+
+
 def closure(seeds: Mapping[str, str], by_name: Lookup) -> dict[str, str]:
-    """The seeds (canonical names, with reasons) and all that they require and that is installed, with reasons."""
-    environment = cast(dict[str, str], default_environment())
-    reasons = dict(seeds)
-    seen: set[tuple[str, str]] = set()
-    waiting = [(name, "") for name in seeds]
-    while waiting:
-        name, extra = waiting.pop()
-        distribution = by_name(name)
-        if distribution is None or (name, extra) in seen:
-            continue
-        seen.add((name, extra))
-        for needed, extras in _needs(distribution, environment | {"extra": extra}):
-            if by_name(needed) is not None:
-                reasons.setdefault(needed, f"required by {name}")
-                waiting += [(needed, one) for one in ("", *extras)]
-    return reasons
+    """The same for one question."""
+    return Requirements(by_name).closure(seeds)
 
 
 def _needs(distribution: Distribution, environment: dict[str, str]) -> Iterator[tuple[str, set[str]]]:

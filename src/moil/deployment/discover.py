@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 
 from moil.core.record import record
-from moil.deployment import distributions, limits, project
+from moil.deployment import distributions, limits, on_demand, project
 from moil.deployment import start as starting
 from moil.deployment.classify import Classifier, Owner
 from moil.deployment.closure import closure
@@ -232,7 +232,8 @@ class _Discovery:
     def _distributions(self, reached: Reached) -> list[PlannedUnit]:
         installed = self._known.installed
         wanted = distributions.wanted(installed, dict(self._tops(reached)), everything=self._request.environment)
-        return distributions.plan_units(installed, wanted.distributions, wanted.reasons)
+        units = distributions.plan_units(installed, wanted.distributions, wanted.reasons)
+        return on_demand.divide(units, wanted.needed, wanted.requires) if self._request.on_demand else units
 
     def _tops(self, reached: Reached) -> Iterator[tuple[str, str]]:
         """The import names that are to be had from distributions, with reasons; the engine's own needs are not."""

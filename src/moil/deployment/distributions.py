@@ -14,10 +14,11 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 
 from moil.core.record import record
 from moil.deployment import contents
-from moil.deployment.closure import closure
+from moil.deployment.closure import Requirements
 from moil.deployment.editables import Editable, editable_of, pth_directories
 from moil.deployment.metadata import Distribution, canonical, entries_of, split_name
 from moil.deployment.plan import PlannedUnit, Source, UnitKind
@@ -34,6 +35,10 @@ class Wanted:
     distributions: tuple[Distribution, ...] = ()
     #: Why, by name.
     reasons: Mapping[str, str]
+    #: The names of those that it was seen to need.
+    needed: frozenset[str] = frozenset()
+    #: What each of the others requires, by name.
+    requires: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 class Installed:
@@ -199,13 +204,20 @@ def wanted(
     for top, reason in why.items():
         for one in installed.of_import(top):
             seeds.setdefault(one.name, reason or f"provides {top}")
+    requirements = Requirements(lambda name: None if canonical(name) == engine else installed.by_name(name))
+    needed = frozenset(requirements.closure(seeds))
     if everything:
         for one in filter(installed.is_own, installed):
             seeds.setdefault(one.name, "installed in the virtual environment")
     seeds.pop(engine, None)
-    reasons = closure(seeds, lambda name: None if canonical(name) == engine else installed.by_name(name))
+    reasons = requirements.closure(seeds)
     found = (installed.by_name(name) for name in sorted(reasons))
-    return Wanted(distributions=tuple(one for one in found if one is not None), reasons=reasons)
+    return Wanted(
+        distributions=tuple(one for one in found if one is not None),
+        reasons=reasons,
+        needed=needed,
+        requires={name: requirements.of(name) for name in reasons if name not in needed},
+    )
 
 
 def plan_units(installed: Installed, wanted: Iterable[Distribution], reasons: Mapping[str, str]) -> list[PlannedUnit]:

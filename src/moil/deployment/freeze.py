@@ -19,7 +19,7 @@ from typing import IO
 from moil.core.record import field, record
 from moil.deployment import pack
 from moil.deployment.fingerprints import Fingerprint, Known, Memory
-from moil.deployment.manifest import Deployment, Native, Root, Unit
+from moil.deployment.manifest import Deployment, Native, OnDemand, Root, Unit
 from moil.deployment.plan import Plan, PlannedUnit, UnitKind
 from moil.deployment.press import Large, Pressed, press
 from moil.errors import UsageError
@@ -86,9 +86,13 @@ class Freezer:
             native=target.native,
             engine=target.engine,
             roots=_roots(plan, frozen),
-            environment=tuple(
-                sorted((unit for planned, unit in frozen if planned.kind is UnitKind.distribution), key=_by_name)
+            environment=_of_kind(frozen, UnitKind.distribution),
+            on_demand=tuple(
+                OnDemand(unit=unit, import_names=planned.import_names, requires=planned.requires)
+                for planned, unit in sorted(frozen, key=lambda pair: pair[1].name)
+                if planned.kind is UnitKind.on_demand
             ),
+            front=_of_kind(frozen, UnitKind.front),
         )
         key = f"deploy/deployments/{deployment.digest}"
         if key not in self._present:
@@ -191,6 +195,10 @@ def _roots(plan: Plan, frozen: Sequence[tuple[PlannedUnit, Unit]]) -> tuple[Root
         )
         for number, root in enumerate(plan.roots)
     )
+
+
+def _of_kind(frozen: Sequence[tuple[PlannedUnit, Unit]], kind: UnitKind) -> tuple[Unit, ...]:
+    return tuple(sorted((unit for planned, unit in frozen if planned.kind is kind), key=_by_name))
 
 
 def _by_name(unit: Unit) -> tuple[str, str]:

@@ -1,7 +1,8 @@
 """A deployment: everything a worker needs to know of the program, as one small canonical JSON whose digest names it.
 
 No path of the leader's machine and nothing that changes from run to run is in it, so two runs of the same code in the
-same environment have the same deployment. STORED FORMAT: see `FORMAT`.
+same environment have the same deployment. STORED FORMAT: see `FORMAT`. Format 1 had nothing that is fetched on demand; it is
+still read.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from operator import attrgetter
 from typing import Any
 
 from moil.core.record import as_dict, record
 from moil.errors import DamagedError
 
-FORMAT = 1
+FORMAT = 2
+_READ = (1, 2)
 
 
 @record
@@ -36,6 +39,17 @@ class Unit:
     version: str = ""
     #: Bytes of its files.
     size: int = 0
+
+
+@record
+class OnDemand:
+    """A distribution that a worker fetches when something imports it."""
+
+    unit: Unit
+    #: The names at the top of the import system that ask for it.
+    import_names: tuple[str, ...]
+    #: Names of others of this kind that it requires.
+    requires: tuple[str, ...] = ()
 
 
 @record
@@ -71,7 +85,11 @@ class Deployment:
     implementation: str = "cpython"
     native: Native = Native()
     roots: tuple[Root, ...] = ()
+    #: The distributions that a worker has before the program starts.
     environment: tuple[Unit, ...] = ()
+    #: Those that it fetches later, and what of them it has from the beginning.
+    on_demand: tuple[OnDemand, ...] = ()
+    front: tuple[Unit, ...] = ()
     engine: Unit
 
     def encode(self) -> bytes:
@@ -84,11 +102,16 @@ class Deployment:
         return hashlib.sha256(self.encode()).hexdigest()
 
     def units(self) -> Iterator[Unit]:
-        """All units, the engine's first."""
-        yield self.engine
+        """What a worker needs before the program starts, but for the engine."""
         for root in self.roots:
             yield from root.units
         yield from self.environment
+        yield from self.front
+
+    @property
+    def distributions(self) -> tuple[Unit, ...]:
+        """All that is installed, by name."""
+        return tuple(sorted((*self.environment, *(one.unit for one in self.on_demand)), key=attrgetter("name")))
 
 
 def decode(data: bytes, digest: str) -> Deployment:
@@ -98,8 +121,8 @@ def decode(data: bytes, digest: str) -> Deployment:
     try:
         parsed: dict[str, Any] = json.loads(data)
         found = parsed.pop("format")
-        if found != FORMAT:
-            raise DamagedError(f"deployment {digest} has format {found}; this version of Moil reads {FORMAT}")
+        if found not in _READ:
+            raise DamagedError(f"deployment {digest} has format {found}; this version of Moil reads up to {FORMAT}")
         return Deployment(
             entry=EntryPoint(**parsed["entry"]),
             python=parsed["python"],
@@ -107,10 +130,18 @@ def decode(data: bytes, digest: str) -> Deployment:
             native=Native(**parsed["native"]),
             roots=tuple(Root(**{**root, "units": _units(root["units"])}) for root in parsed["roots"]),
             environment=_units(parsed["environment"]),
+            on_demand=tuple(map(_on_demand, parsed.get("on_demand", ()))),
+            front=_units(parsed.get("front", [])),
             engine=Unit(**parsed["engine"]),
         )
     except (ValueError, LookupError, TypeError) as error:
         raise DamagedError(f"deployment {digest} is damaged: {error}") from error
+
+
+def _on_demand(row: dict[str, Any]) -> OnDemand:
+    return OnDemand(
+        unit=Unit(**row["unit"]), import_names=tuple(row["import_names"]), requires=tuple(row["requires"])
+    )
 
 
 def _units(rows: list[dict[str, Any]]) -> tuple[Unit, ...]:

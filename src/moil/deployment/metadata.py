@@ -169,7 +169,7 @@ def _top(path: str) -> str:
 def _headers(text: str, name: str) -> Iterator[str]:
     start = f"{name}:"
     for line in text.splitlines():
-        if not line.strip():
+        if not line:  # a line of spaces goes on with the header before it
             return
         if line.startswith(start):
             yield line.removeprefix(start).strip()

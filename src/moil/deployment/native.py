@@ -103,7 +103,7 @@ def _problems(unit: PlannedUnit, target: Platform, python: str) -> Iterator[str]
     bad = [(one, files[one]) for one in _unloadable(unit, files, target, python)]
     if not bad:
         return
-    if unit.kind is UnitKind.distribution:
+    if unit.kind is not UnitKind.code:
         yield _line(f"{unit.name} {unit.version}".strip(), *bad[0], target, python) + _cure(unit.name)
     else:
         for one, built in bad:
@@ -182,7 +182,7 @@ def _files(unit: PlannedUnit) -> Iterator[tuple[Source, Platform]]:
 def _tags(unit: PlannedUnit) -> list[str]:
     """The platforms of a distribution's wheel: ``manylinux_2_17_x86_64``."""
     wheel = next((one for one in unit.sources if one.path.endswith(".dist-info/WHEEL")), None)
-    if wheel is None or unit.kind is not UnitKind.distribution:
+    if wheel is None or not unit.is_installed:
         return []
     try:
         with open(wheel.origin, encoding="utf-8", errors="replace") as file:

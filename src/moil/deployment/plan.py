@@ -19,6 +19,10 @@ class UnitKind(StrEnum):
     code = "code"
     #: One installed distribution: its paths begin with ``site/``, ``bin/`` or ``data/`` (below the prefix).
     distribution = "distribution"
+    #: The same, fetched by a worker when one of its import names is asked for (see `moil.deployment.on_demand`).
+    on_demand = "on-demand"
+    #: What of those is always there.
+    front = "front"
 
 
 @record
@@ -53,6 +57,14 @@ class PlannedUnit:
     version: str = ""
     reason: str = ""
     sources: tuple[Source, ...] = ()
+    #: Of what is fetched on demand: the import names that ask for it, and others of its kind that it requires.
+    import_names: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether it is an installed distribution."""
+        return self.kind in (UnitKind.distribution, UnitKind.on_demand)
 
     @property
     def size(self) -> int:

@@ -7,7 +7,6 @@ counts) are read at its start and never again.
 from __future__ import annotations
 
 import hashlib
-import importlib
 import os
 import platform
 import sys
@@ -15,14 +14,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from moil.core.record import record
-from moil.deployment import manifest, view
+from moil.deployment import arrivals, manifest, view
+from moil.deployment.arrivals import Source
 from moil.deployment.cache import Cache, Lease
 from moil.deployment.manifest import Deployment, Native
 from moil.deployment.pins import InPlace, Pin
 from moil.errors import DeploymentError
 from moil.ports.job_store import JobStore
-
-THREADS = 4
 
 
 @record
@@ -46,14 +44,17 @@ class Prepared:
     lease: Lease | None = None
 
 
-def prepare(pin: Pin, store: JobStore, cache: Cache, engine: str) -> Prepared:
-    """Have everything here. Raises DeploymentError, DamagedError, StoreError."""
+def prepare(pin: Pin, store: JobStore, cache: Cache, source: Source) -> Prepared:
+    """Have everything here. Raises DeploymentError, DamagedError, StoreError, OSError."""
+    engine = source.engine
     if pin.in_place is not None:
         return _in_place(pin, pin.in_place, engine)
     with cache.remembering(f"{pin.deployment}"):
         deployment = manifest.decode(store.get(f"deploy/deployments/{pin.deployment}"), pin.deployment)
         check_platform(deployment.native)
         found, lease = _view(deployment, store, cache, engine)
+        if deployment.on_demand:
+            arrivals.note(found.directory, source)
     return Prepared(
         python=found.python,
         flags=pin.flags,
@@ -97,12 +98,7 @@ def _made(deployment: Deployment, store: JobStore, cache: Cache, engine: str) ->
 
 
 def _fetched(deployment: Deployment, store: JobStore, cache: Cache) -> list[Lease]:
-    """All units, several at a time: most of the work is hashing, inflating and writing, which threads do side by side."""
-    units = [unit for unit in deployment.units() if unit is not deployment.engine]
-    largest_first = sorted(units, key=lambda unit: unit.size, reverse=True)
-    threads = importlib.import_module("concurrent.futures")  # where all is here already nobody waits for it
-    with threads.ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
-        return list(pool.map(lambda unit: cache.ensure(unit, store), largest_first))
+    return cache.ensure_all(deployment.units(), store)
 
 
 def base_python() -> str:

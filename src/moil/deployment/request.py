@@ -77,6 +77,8 @@ class Request:
     engine: Path = ENGINE
     #: A virtual environment: all that is installed in it is shipped.
     environment: bool = field(default_factory=lambda: sys.prefix != sys.base_prefix)
+    #: What nothing is known to need may come to a worker later.
+    on_demand: bool = True
     prefix: str = field(default_factory=lambda: sys.prefix)
     base_prefix: str = field(default_factory=lambda: sys.base_prefix)
     site: tuple[str, ...] = field(default_factory=site_directories)

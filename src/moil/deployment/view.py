@@ -10,6 +10,8 @@ Being a virtual environment it is what Python expects: ``.pth`` files are obeyed
 ``[sys.executable, "-m", "tool"]`` or a console script is in the same environment. Roots that stood behind the site
 directory at home are named by a ``.pth`` of ours whose name sorts last; the others are for ``PYTHONPATH``.
 
+What is fetched on demand joins the site directory later: see `moil.deployment.arrivals`.
+
 It is built beside its place and renamed, so it is there whole or not at all. Directories can be written to, so Python
 keeps what it compiles there; files cannot, and are those of the cache, whose time never changes. Links hold a unit's
 files even when the unit is evicted. Whoever builds or uses a view holds the cache's lock of that name.
@@ -17,28 +19,25 @@ files even when the unit is evicted. Whoever builds or uses a view holds the cac
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from moil.core.record import record
-from moil.deployment import scripts
+from moil.deployment import arrivals, scripts
 from moil.deployment.cache import boot_id
 from moil.deployment.extract import TIME, remove_tree
+from moil.deployment.links import link_tree
 from moil.deployment.manifest import Deployment, Root, Unit
 from moil.errors import DeploymentError
 
-FORMAT = 1
+FORMAT = 2
 ROOTS_FILE = "~moil-roots.pth"
 _HEAD = 4096
-_NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES)
 
 
 @record(kw_only=False)
@@ -60,7 +59,8 @@ def name(deployment: Deployment, *, python: str) -> str:
         "boot": boot_id(),
         "python": os.path.realpath(python),
         "version": deployment.python,
-        "environment": [unit.digest for unit in deployment.environment],
+        "environment": [unit.digest for unit in (*deployment.environment, *deployment.front)],
+        "on demand": [[one.unit.digest, one.import_names, one.requires] for one in deployment.on_demand],
         "roots": [
             [root.after_site, root.archive, root.inner, [unit.digest for unit in root.units]] for root in deployment.roots
         ],
@@ -158,7 +158,10 @@ def _fill(staged: Path, place: Path, deployment: Deployment, unit_directory: Cal
     view_python = str(place / "bin" / "python")
     for unit in units:
         _programs(unit / "bin", staged / "bin", view_python)
+    for unit in map(unit_directory, deployment.front):
+        link_tree(unit / "site", site)
     _console_scripts(site, staged / "bin", view_python)
+    arrivals.await_in(staged, site, deployment)
     _roots(staged, place, site, deployment, unit_directory)
 
 
@@ -188,73 +191,6 @@ def real_python(python: str) -> str:
             found = (os.path.realpath(os.path.join(value.strip(), one)) for one in names)
             return next((one for one in found if os.path.isfile(one)), real)
     return real
-
-
-def link_tree(source: Path, target: Path) -> None:
-    """Make hard links to all files below `source`; what is there already stays. Raises OSError."""
-    try:
-        from_fd = os.open(source, os.O_RDONLY | os.O_DIRECTORY)
-    except FileNotFoundError:
-        return
-    try:
-        to_fd = os.open(target, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            _link_entries(from_fd, to_fd)
-        finally:
-            os.close(to_fd)
-    finally:
-        os.close(from_fd)
-
-
-def _link_entries(from_fd: int, to_fd: int) -> None:
-    folders = []
-    with os.scandir(from_fd) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                folders.append(entry.name)
-            else:
-                _link(entry.name, from_fd, to_fd, is_link=entry.is_symlink())
-    for folder in folders:
-        _link_folder(folder, from_fd, to_fd)
-
-
-def _link_folder(folder: str, from_fd: int, to_fd: int) -> None:
-    with suppress(FileExistsError):
-        os.mkdir(folder, 0o755, dir_fd=to_fd)
-    inner_from = os.open(folder, os.O_RDONLY | os.O_DIRECTORY, dir_fd=from_fd)
-    try:
-        inner_to = os.open(folder, os.O_RDONLY | os.O_DIRECTORY, dir_fd=to_fd)
-        try:
-            _link_entries(inner_from, inner_to)
-        finally:
-            os.close(inner_to)
-    finally:
-        os.close(inner_from)
-
-
-def _link(file: str, from_fd: int, to_fd: int, *, is_link: bool) -> None:
-    try:
-        if is_link:
-            os.symlink(os.readlink(file, dir_fd=from_fd), file, dir_fd=to_fd)
-        else:
-            os.link(file, file, src_dir_fd=from_fd, dst_dir_fd=to_fd, follow_symlinks=False)
-    except FileExistsError:
-        pass
-    except OSError as error:
-        if error.errno not in _NO_LINK or is_link:
-            raise
-        _copy(file, from_fd, to_fd)
-
-
-def _copy(file: str, from_fd: int, to_fd: int) -> None:
-    descriptor = os.open(file, os.O_RDONLY, dir_fd=from_fd)
-    with open(descriptor, "rb") as source:
-        mode = os.fstat(descriptor).st_mode & 0o111
-        new = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=to_fd)
-        with open(new, "wb") as target:
-            shutil.copyfileobj(source, target)
-            os.fchmod(new, 0o444 | mode)
-    os.utime(file, (TIME, TIME), dir_fd=to_fd)
 
 
 def _programs(source: Path, target: Path, python: str) -> None:

@@ -1,0 +1,97 @@
+"""Which distributions may come later, and what of them is always there."""
+
+import pytest
+
+from moil.deployment.distributions import plan_units, wanted
+from moil.deployment.on_demand import LEAST, divide
+from moil.deployment.plan import UnitKind
+from tests.deployment.installs import lay, scan, site_of
+
+LARGE = "#" * LEAST
+
+
+@pytest.fixture
+def site(tmp_path):
+    return site_of(tmp_path / "venv")
+
+
+def divided(site, *tops: str):
+    installed = scan(site, prefix=site.parents[2])
+    found = wanted(installed, tops, everything=True)
+    units = divide(plan_units(installed, found.distributions, found.reasons), found.needed, found.requires)
+    return {one.name: one for one in units}
+
+
+def late(site, *tops: str) -> set[str]:
+    return {name for name, one in divided(site, *tops).items() if one.kind is UnitKind.on_demand}
+
+
+def test_what_is_large_and_not_known_to_be_needed(site):
+    lay(site, "used", files={"used.py": LARGE}, requires=("needed",))
+    lay(site, "needed", files={"needed/__init__.py": LARGE})
+    lay(site, "small", files={"small/__init__.py": ""})
+    lay(site, "large", files={"large/__init__.py": LARGE, "large.libs/lib.so.1": "", "3a__compiled.abi3.so": ""})
+    assert late(site, "used") == {"large"}
+    assert late(site) == {"used", "needed", "large"}
+
+
+@pytest.mark.parametrize(
+    ("files", "more"),
+    [
+        ({"x/__init__.py": LARGE, "x.pth": "import x\n"}, {}),
+        ({"x/__init__.py": LARGE, "README": ""}, {}),
+        ({"x/__init__.py": LARGE}, {"also": ("../../../bin/tool",)}),
+        ({"x/__init__.py": LARGE}, {"also": ("../../../share/x/table.csv",)}),
+        ({"json/__init__.py": LARGE}, {}),
+        ({"x-stubs/__init__.pyi": LARGE}, {}),
+    ],
+    ids=["acts at the start", "loose file", "program", "data", "name of the standard library", "no import name"],
+)
+def test_what_no_import_stands_for_comes_at_once(site, files, more):
+    for one in ("bin/tool", "share/x/table.csv"):
+        path = site.parents[2] / one
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("-")
+    lay(site, "x", files=files, **more)
+    assert late(site) == set()
+
+
+def test_a_name_that_is_shared_with_what_is_there_and_so_on(site):
+    lay(site, "space-one", files={"space/one/__init__.py": "", "other/one.py": ""})
+    lay(site, "space-two", files={"space/two/__init__.py": LARGE, "further/two.py": ""})
+    lay(site, "space-three", files={"further/three/__init__.py": LARGE})
+    lay(site, "alone", files={"alone/__init__.py": LARGE})
+    assert late(site, "other") == {"alone"}
+
+
+def test_distributions_that_share_a_name_among_themselves_have_it_both(site):
+    lay(site, "space-two", files={"space/two/__init__.py": LARGE}, requires=("base", "absent"))
+    lay(site, "space-three", files={"space/three/__init__.py": LARGE})
+    lay(site, "base", files={"base.py": LARGE})
+    found = divided(site)
+    assert found["space-two"].import_names == found["space-three"].import_names == ("space",)
+    assert found["space-two"].requires == ("base",)
+
+
+def test_the_front_is_what_may_be_looked_at_without_an_import(site):
+    files = {"x/__init__.py": LARGE, "x/inner.py": "", "x/sub/__init__.py": "", "y.py": "", "_x.abi3.so": "", "space/x/__init__.py": ""}
+    lay(site, "x", files=files, info={"entry_points.txt": "[console_scripts]\nx = x:main\n"})
+    front = divided(site)["metadata"]
+    assert front.kind is UnitKind.front and not front.is_installed
+    expected = {"METADATA", "INSTALLER", "RECORD", "entry_points.txt"}
+    assert {one.path for one in front.sources} == {"site/x/__init__.py", "site/y.py", *(f"site/x-1.0.dist-info/{one}" for one in expected)}
+
+
+def test_where_nothing_can_wait_nothing_is_added(site):
+    lay(site, "small", files={"small.py": ""})
+    assert [one.kind for one in divided(site).values()] == [UnitKind.distribution]
+
+
+def test_a_licence_with_empty_lines_does_not_hide_what_is_required(site):
+    """As pandas has it: the header goes on after a line of spaces."""
+    text = "Metadata-Version: 2.1\nName: used\nVersion: 1.0\nLicense: BSD\n        \n        All rights\nRequires-Dist: needed\n\nIt.\n"
+    lay(site, "used", files={"used.py": ""}, info={"METADATA": text})
+    lay(site, "needed", files={"needed.py": LARGE})
+    assert late(site, "used") == set()
+
+
