@@ -79,11 +79,23 @@ def _fetch_large(item: Item, store: JobStore, place: Path) -> None:
     if place.stat().st_nlink > 1:  # the store's own file: never to be touched
         linked = place.with_name(place.name + ".moil-link")
         place.rename(linked)
-        shutil.copyfile(linked, place)
+        with place.open("xb", buffering=0) as copy:
+            found = _digest(linked, lambda part: _write_all(copy.fileno(), part))
         linked.unlink()
-    with place.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != item.content:
-            raise DamagedError(f"{item.path} in the job store is damaged: its bytes are not what the listing says")
+    else:
+        found = _digest(place, lambda _part: None)
+    if found != item.content:
+        raise DamagedError(f"{item.path} in the job store is damaged: its bytes are not what the listing says")
+
+
+def _digest(path: Path, pass_on: Callable[[memoryview], None]) -> str:
+    """The digest of a file, whose bytes are passed on once they count."""
+    digest, buffer = hashlib.sha256(), memoryview(bytearray(pack.PORTION))
+    with path.open("rb", buffering=0) as file:
+        while count := file.readinto(buffer):
+            digest.update(buffer[:count])
+            pass_on(buffer[:count])
+    return digest.hexdigest()
 
 
 def _settle(path: Path, kind: str) -> None:

@@ -23,7 +23,8 @@ from moil.errors import DamagedError
 ALONE = 4 * 1024 * 1024
 """Files that are larger travel by themselves."""
 CHUNK = 1 << 20
-PORTION = 1 << 18
+PORTION = 1 << 16
+"""So much is handled at a time: small enough that the same memory is used for all of it, and no page of it is new."""
 _LEVEL = 1
 _STORED = (
     *(".so", ".pyc", ".pyd", ".a", ".o", ".gz", ".bz2", ".xz", ".zip", ".whl", ".zst", ".png", ".jpg", ".jpeg", ".gif"),
@@ -103,7 +104,7 @@ class Reader:
         self._source = source
         self._inflate = zlib.decompressobj()
         self._rest = b""
-        self._ready = bytearray()
+        self._ready = memoryview(b"")
 
     def copy(self, item: Item, write_to: Callable[[bytes | memoryview], object]) -> None:
         """Pass on the next content, which must be this item's. Raises DamagedError."""
@@ -116,21 +117,20 @@ class Reader:
         if digest.hexdigest() != item.content:
             raise DamagedError(f"the pack that holds {item.path} is damaged: its bytes are not what the listing says")
 
-    def _take(self, most: int) -> bytes:
+    def _take(self, most: int) -> memoryview:
         while not self._ready:
             self._fill()
-        part = bytes(self._ready[:most])
-        del self._ready[:most]
+        part, self._ready = self._ready[:most], self._ready[most:]
         return part
 
     def _fill(self) -> None:
         if self._inflate.eof:
             self._rest, self._inflate = self._inflate.unused_data, zlib.decompressobj()
-        data = self._rest or self._source.read(CHUNK)
+        data = self._rest or self._source.read(PORTION)
         if not data:
             raise DamagedError("a pack is cut off")
         try:
-            self._ready += self._inflate.decompress(data, CHUNK)
+            self._ready = memoryview(self._inflate.decompress(data, PORTION))
         except zlib.error as error:
             raise DamagedError(f"a pack is damaged: {error}") from None
         self._rest = self._inflate.unconsumed_tail
