@@ -22,7 +22,7 @@ from moil.deployment import bytecode, scripts
 from moil.deployment.editables import Editable
 from moil.deployment.listing import EXECUTABLE, FILE
 from moil.deployment.metadata import Distribution
-from moil.deployment.plan import Source
+from moil.deployment.plan import Source, stamp_of
 
 _AT_HOME = ("direct_url.json", "uv_cache.json", "uv_build.json")
 _SITE = re.compile(r"^lib(?:64|32)?/python[\d.]+t?/(?:site|dist)-packages/")
@@ -171,6 +171,7 @@ def _file(origin: str, where: str, reason: str) -> Source | None:
         size=found.st_size,
         reason=reason,
         transform="pyc" if where.endswith(".pyc") and bytecode.source_of(origin) else "",
+        stamp=stamp_of(found),
     )
 
 

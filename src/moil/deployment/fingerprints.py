@@ -12,14 +12,14 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from moil.core.record import record
 from moil.deployment import bytecode, pack
 from moil.deployment.listing import EXECUTABLE, FILE, Listing
-from moil.deployment.plan import Source
+from moil.deployment.plan import Source, Stamp, stamp_of
 
 RACY = 2.0
 
@@ -51,26 +51,38 @@ class Fingerprint:
     newest: float
 
     @staticmethod
-    def of(sources: Iterable[Source]) -> Fingerprint:
+    def found(sources: Sequence[Source]) -> Fingerprint:
+        """That of these files, as they were when they were found."""
+        return _fingerprint(sources, {one.origin: one.stamp for one in sources if one.stamp is not None})
+
+    @staticmethod
+    def of(sources: Sequence[Source]) -> Fingerprint:
         """That of these files, as they are now."""
-        told: list[str] = []
-        newest, seen = 0.0, set[str]()
-        for one in sources:
-            told.append(f"{one.path}\0{one.kind}\0{one.target}\0{one.transform}")
-            if one.content is not None:
-                told.append(hashlib.sha256(one.content).hexdigest())
-            elif one.kind in (FILE, EXECUTABLE):
-                for path in (one.origin, bytecode.source_of(one.origin)) if one.transform else (one.origin,):
-                    if path in seen:
-                        continue
-                    seen.add(path)
-                    try:
-                        found = os.stat(path)
-                    except OSError:
-                        return Fingerprint("", 0.0)
-                    told.append(f"{path}\0{found.st_size}\0{found.st_mtime_ns}\0{found.st_ino}")
-                    newest = max(newest, found.st_mtime, found.st_ctime)
-        return Fingerprint(hashlib.sha256("\0".join(told).encode(errors="surrogateescape")).hexdigest(), newest)
+        return _fingerprint(sources, {})
+
+
+def _fingerprint(sources: Sequence[Source], stamps: Mapping[str, Stamp]) -> Fingerprint:
+    """What stamps there are is believed."""
+    told: list[str] = []
+    newest, seen = 0, set[str]()
+    for one in sources:
+        told.append(f"{one.path}\0{one.kind}\0{one.target}\0{one.transform}")
+        if one.content is not None:
+            told.append(hashlib.sha256(one.content).hexdigest())
+        elif one.kind in (FILE, EXECUTABLE):
+            for path in (one.origin, bytecode.source_of(one.origin)) if one.transform else (one.origin,):
+                if path in seen:
+                    continue
+                seen.add(path)
+                stamp = stamps.get(path)
+                try:
+                    size, time, inode, change = stamp_of(os.stat(path)) if stamp is None else stamp
+                except OSError:
+                    return Fingerprint("", 0.0)
+                told.append(f"{path}\0{size}\0{time}\0{inode}")
+                newest = max(newest, change)
+    digest = hashlib.sha256("\0".join(told).encode(errors="surrogateescape")).hexdigest()
+    return Fingerprint(digest, newest / 1e9)
 
 
 class Memory:

@@ -77,9 +77,7 @@ class Freezer:
 
     def freeze(self, plan: Plan, target: Target) -> Frozen:
         """Upload what is missing. Raises UsageError for a file that cannot be read, StoreError."""
-        threads = min(THREADS, os.cpu_count() or 1)
-        with ThreadPoolExecutor(threads, thread_name_prefix="moil-freeze") as pool:
-            frozen = list(pool.map(self._unit, sorted(plan.units, key=lambda unit: unit.size, reverse=True)))
+        frozen = self._units(plan.units)
         deployment = Deployment(
             entry=plan.entry,
             python=target.python,
@@ -103,6 +101,26 @@ class Freezer:
             uploaded_bytes=sum(size for _, size in self._sent),
         )
 
+    def _units(self, units: Sequence[PlannedUnit]) -> list[tuple[PlannedUnit, Unit]]:
+        """Most of the time all is known, and then no thread is begun."""
+        recalled = [(planned, self._memory.recall(Fingerprint.found(planned.sources))) for planned in units]
+        self._take_up([known for _, known in recalled if known is not None])
+        frozen = [(planned, _unit(planned, known)) for planned, known in recalled if known is not None and self._has(known)]
+        done = {id(planned) for planned, _ in frozen}
+        rest = sorted((one for one in units if id(one) not in done), key=lambda unit: unit.size, reverse=True)
+        if rest:
+            threads = min(THREADS, os.cpu_count() or 1)
+            with ThreadPoolExecutor(threads, thread_name_prefix="moil-freeze") as pool:
+                frozen += pool.map(self._unit, rest)
+        return frozen
+
+    def _take_up(self, units: Sequence[Known]) -> None:
+        """Have what is known from the shelf, all at once: each time costs a flush of every directory that is written to."""
+        missing = [one.keys for one in units if pack.listing_key(one.digest) not in self._present]
+        keys = [*(key for some in missing for key in some[:-1]), *(some[-1] for some in missing)]
+        if keys and self._shelf is not None and self._shelf.lend(keys):
+            self._present.update(keys)
+
     def _unit(self, planned: PlannedUnit) -> tuple[PlannedUnit, Unit]:
         for _ in range(MOST_TRIES):
             with suppress(_Changed):
@@ -115,7 +133,7 @@ class Freezer:
         if known is None or not self._has(known):
             known = self._read(planned, fingerprint)
             self._memory.remember(fingerprint, known)
-        return Unit(name=planned.name, digest=known.digest, version=planned.version, size=known.size)
+        return _unit(planned, known)
 
     def _has(self, unit: Known) -> bool:
         """Whether the store has the unit, now that the shelf has been asked."""
@@ -183,6 +201,10 @@ class Freezer:
                 f"the code cannot be packed in {self._place.scratch}: {error.strerror}; free some space there, or choose "
                 "another place with --work-dir"
             ) from error
+
+
+def _unit(planned: PlannedUnit, known: Known) -> Unit:
+    return Unit(name=planned.name, digest=known.digest, version=planned.version, size=known.size)
 
 
 def _roots(plan: Plan, frozen: Sequence[tuple[PlannedUnit, Unit]]) -> tuple[Root, ...]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from moil.core.requirements import format_size
 from moil.deployment import listing
 from moil.deployment.git import Git
-from moil.deployment.plan import LeftOut, Source
+from moil.deployment.plan import LeftOut, Source, stamp_of
 from moil.deployment.tree import Tree, ancestors
 from moil.deployment.walk import Directory, Found, Walk
 
@@ -104,7 +104,9 @@ def looked_at(found: Found, reason: str) -> Source | LeftOut:
         rule = f"it lies behind a link that leads out, and has {format_size(size)}; name it in deploy-include to ship it"
         return LeftOut(path=found.entry.path, rule=rule, size=size)
     kind = listing.EXECUTABLE if status.st_mode & 0o100 else listing.FILE
-    return Source(path=found.path, origin=found.entry.path, kind=kind, size=size, reason=reason)
+    return Source(
+        path=found.path, origin=found.entry.path, kind=kind, size=size, reason=reason, stamp=stamp_of(status)
+    )
 
 
 def sources_of(

@@ -33,8 +33,9 @@ def divide(
 
     `needed`: the names of those that cannot wait; `requirements`: what each requires, by name.
     """
-    names = {one.name: frozenset(_import_names(one)) for one in units}
-    waiting = {one.name for one in units if one.name not in needed and one.size >= LEAST and _can_be_told(one)}
+    large = [one for one in units if one.name not in needed and one.size >= LEAST]
+    names = {one.name: frozenset(_import_names(one)) for one in (units if large else ())}
+    waiting = {one.name for one in large if _can_be_told(one, names[one.name])}
     while shared := _sharing(waiting, names):
         waiting -= shared
     if not waiting:
@@ -59,32 +60,30 @@ def _sharing(waiting: Collection[str], names: Mapping[str, frozenset[str]]) -> s
     return {name for name in waiting if names[name] & taken}
 
 
-def _can_be_told(unit: PlannedUnit) -> bool:
-    """Whether an import name stands for all there is of it."""
-    names = set(_import_names(unit))
-    return bool(names) and names.isdisjoint(sys.stdlib_module_names) and all(_has_place(one.path) for one in unit.sources)
+def _can_be_told(unit: PlannedUnit, names: Collection[str]) -> bool:
+    """Whether import names stand for all there is of it."""
+    return bool(names) and sys.stdlib_module_names.isdisjoint(names) and all(map(_has_place, _tops(unit)))
 
 
-def _has_place(path: str) -> bool:
-    first, slash, _ = _below_site(path).partition("/")
-    if not slash:
-        return first.endswith(_CODE)
-    return bool(_import_name(path)) or first.endswith((*_METADATA, ".libs")) or first == "__pycache__"
+def _tops(unit: PlannedUnit) -> set[str]:
+    """What lies at the top of the site directory, directories with a slash; "" if something lies elsewhere."""
+    parts = {one.path[5:].partition("/")[:2] if one.path.startswith("site/") else ("", "") for one in unit.sources}
+    return {f"{first}{slash}" for first, slash in parts}
+
+
+def _has_place(top: str) -> bool:
+    folders = tuple(f"{ending}/" for ending in (*_METADATA, ".libs"))
+    return bool(_import_name(top)) or top.endswith((*folders, *_CODE)) or top == "__pycache__/"
 
 
 def _import_names(unit: PlannedUnit) -> Iterator[str]:
-    return (name for one in unit.sources if (name := _import_name(one.path)))
+    return filter(None, map(_import_name, _tops(unit)))
 
 
-def _import_name(path: str) -> str:
-    """The name at the top of the import system that a file belongs to; "" if there is none."""
-    first, slash, _ = _below_site(path).partition("/")
-    name = first if slash else first.partition(".")[0] if first.endswith(_CODE) else ""
+def _import_name(top: str) -> str:
+    """The name by which something at the top is imported; "" if there is none."""
+    name = top[:-1] if top.endswith("/") else top.partition(".")[0] if top.endswith(_CODE) else ""
     return name if name.isidentifier() and name != "__pycache__" else ""
-
-
-def _below_site(path: str) -> str:
-    return path.removeprefix("site/") if path.startswith("site/") else ""
 
 
 def _front(units: Iterable[PlannedUnit]) -> PlannedUnit:
@@ -98,7 +97,5 @@ def _front(units: Iterable[PlannedUnit]) -> PlannedUnit:
 
 
 def _is_of_front(source: Source) -> bool:
-    parts = _below_site(source.path).split("/")
-    is_beginning = len(parts) == 2 and parts[1] == "__init__.py"
-    is_module = len(parts) == 1 and parts[0].endswith(".py")
-    return parts[0].endswith(_METADATA) or is_beginning or is_module
+    first, slash, rest = source.path.removeprefix("site/").partition("/")
+    return first.endswith(_METADATA) or rest == "__init__.py" or (not slash and first.endswith(".py"))

@@ -5,8 +5,10 @@ A plan speaks of files at home; `moil.deployment.freeze` turns it into a deploym
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from enum import StrEnum
+from typing import TypeAlias
 
 from moil.core.record import field, record
 from moil.deployment.manifest import EntryPoint
@@ -23,6 +25,16 @@ class UnitKind(StrEnum):
     on_demand = "on-demand"
     #: What of those is always there.
     front = "front"
+
+
+Stamp: TypeAlias = tuple[int, int, int, int]
+"""What shows whether a file has changed: its size, the time of its content, its inode, and the time of its newest change,
+in nanoseconds."""
+
+
+def stamp_of(found: os.stat_result) -> Stamp:
+    """The stamp of a file."""
+    return found.st_size, found.st_mtime_ns, found.st_ino, max(found.st_mtime_ns, found.st_ctime_ns)
 
 
 @record
@@ -44,6 +56,8 @@ class Source:
     content: bytes | None = None
     #: "pyc": the bytes are those of `origin`, made independent of times (see `moil.deployment.bytecode`).
     transform: str = ""
+    #: As the file was when it was found, if that is known.
+    stamp: Stamp | None = field(default=None, compare=False, repr=False)
 
 
 @record
