@@ -68,7 +68,7 @@ def hello():
 def write(i):
     with open("data", "wb") as file:
         file.write(bytes([i % 256]) * MIB)
-    return File.save("data")
+    return File.save("data", move=True)
 
 
 @moil.job(**{**SMALL, "disk": "300 MiB"})

@@ -149,6 +149,14 @@ def saves_directory() -> File:
     return File.save(path)
 
 
+@pytest.mark.parametrize("kind", ["file", "directory"])
+def test_what_is_given_away_is_gone_from_its_place(tmp_path, kind):
+    path = tmp_path / "data"
+    path.mkdir() if kind == "directory" else path.write_text("kept")
+    file = File.save(path, move=True)
+    assert not path.exists() and file.path().name == "data" and file.is_directory == (kind == "directory")
+
+
 def test_a_saved_directory_outlives_it_too():
     assert (saves_directory().path() / "x").read_text() == "kept"
 

@@ -56,8 +56,8 @@ class Notebook:
     def defer(self, fn, args, kwargs):
         self.notes.append(("defer", fn, args, kwargs))
 
-    def save(self, path):
-        self.notes.append(("save", path.name))
+    def save(self, path, *, move=False):
+        self.notes.append(("give away" if move else "save", path.name))
         return File.stored(path.name, "0" * 64, 3)
 
     def fetch(self, file):
@@ -107,10 +107,10 @@ def test_files_are_stored_and_fetched(notes, tmp_path):
     (tmp_path / "x").write_text("abc")
     saved = File.save(tmp_path / "x")
     assert (saved.name, saved.digest) == ("x", "0" * 64)
-    assert File.save(tmp_path / "x", name="y").name == "y"
+    assert File.save(tmp_path / "x", name="y", move=True).name == "y"
     assert saved.path() == Path("/local/x")
     assert saved.size == 3
-    assert [one[0] for one in notes] == ["save", "save", "fetch"]
+    assert [one[0] for one in notes] == ["save", "give away", "fetch"]
 
 
 def test_the_recorder_before_is_there_again():

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 from pathlib import Path
 
 import pytest
 
 from moil.adapters.directory import DirectoryStore
+from moil.adapters.memory import MemoryStore
+from moil.errors import FileError, StoreError
 from moil.runtime.files import WORTH_STAGING, FileAccess
 
 
@@ -60,3 +63,126 @@ def test_on_another_disk_there_is_one_copy_for_the_whole_machine(store, tmp_path
     assert first.read_bytes() == b"bytes"
     assert first.samefile(second)
     assert not first.samefile(store.object_path(f"files/{file.digest}"))
+
+
+# -- given away --------------------------------------------------------------------------------------------------------
+
+
+def object_of(store: DirectoryStore, file) -> Path:
+    return store.object_path(f"files/{file.digest}")
+
+
+@pytest.mark.parametrize("size", [0, 10, WORTH_STAGING[0]])
+def test_what_is_given_away_is_not_copied(store, tmp_path, size):
+    source = tmp_path / "data"
+    source.write_bytes(os.urandom(size))
+    inode, content = source.stat().st_ino, source.read_bytes()
+    file = access(store, tmp_path).save(source, move=True)
+    kept = object_of(store, file)
+    assert (kept.stat().st_ino, kept.read_bytes(), kept.stat().st_mode & 0o777, kept.stat().st_nlink) == (inode, content, 0o444, 1)
+    assert not source.exists() and os.listdir(store.path / "tmp") == []
+
+
+def test_the_same_given_away_twice(store, tmp_path):
+    for _ in range(2):
+        (tmp_path / "data").write_bytes(b"the same")
+        file = access(store, tmp_path).save(tmp_path / "data", move=True)
+        assert not (tmp_path / "data").exists()
+    assert object_of(store, file).read_bytes() == b"the same" and os.listdir(store.path / "tmp") == []
+
+
+def test_who_still_writes_to_it_does_not_change_what_was_saved(store, tmp_path):
+    source = tmp_path / "data"
+    with source.open("w") as writing:
+        writing.write("before")
+        writing.flush()
+        file = access(store, tmp_path).save(source, move=True)
+        writing.write(" and after")
+    assert object_of(store, file).read_text() == "before" and not source.exists()
+
+
+def test_who_maps_it_does_not_change_what_was_saved(store, tmp_path):
+    source = tmp_path / "data"
+    source.write_bytes(b"before")
+    with source.open("r+b") as file:
+        mapped = mmap.mmap(file.fileno(), 6)
+    saved_file = access(store, tmp_path).save(source, move=True)
+    mapped[:] = b"after!"
+    mapped.close()
+    assert object_of(store, saved_file).read_bytes() == b"before"
+
+
+def test_what_has_another_name_keeps_that(store, tmp_path):
+    source, other = tmp_path / "data", tmp_path / "other"
+    source.write_text("content")
+    os.link(source, other)
+    file = access(store, tmp_path).save(source, move=True)
+    other.write_text("changed")
+    assert object_of(store, file).read_text() == "content" and not source.exists()
+
+
+def test_of_a_link_only_the_link_is_given_away(store, tmp_path):
+    (tmp_path / "data").write_text("content")
+    (tmp_path / "link").symlink_to("data")
+    file = access(store, tmp_path).save(tmp_path / "link", move=True)
+    assert not (tmp_path / "link").is_symlink() and (tmp_path / "data").read_text() == "content"
+    assert not object_of(store, file).samefile(tmp_path / "data")
+
+
+def test_what_was_fetched_may_be_given_away_and_is_still_there_for_others(store, tmp_path):
+    file = saved(store, tmp_path, b"bytes")
+    copy = access(store, tmp_path).fetch(file)
+    assert access(store, tmp_path).save(copy, move=True).digest == file.digest
+    assert not copy.exists() and object_of(store, file).read_bytes() == b"bytes"
+
+
+def test_where_nothing_can_be_moved_it_is_copied(store, tmp_path, monkeypatch):
+    monkeypatch.setattr("moil.adapters.disk.take", lambda *_: False)
+    (tmp_path / "data").write_text("content")
+    file = access(store, tmp_path).save(tmp_path / "data", move=True)
+    assert object_of(store, file).read_text() == "content" and not (tmp_path / "data").exists()
+
+
+def test_what_could_not_be_saved_is_where_it_was(store, tmp_path, monkeypatch):
+    (tmp_path / "data").write_text("content")
+    with monkeypatch.context() as patched:
+        patched.setattr("moil.adapters.disk.flush", lambda _: (_ for _ in ()).throw(OSError(errno.EIO, os.strerror(errno.EIO))))
+        with pytest.raises(StoreError, match="input/output error"):
+            access(store, tmp_path).save(tmp_path / "data", move=True)
+    assert (tmp_path / "data").read_text() == "content" and os.listdir(store.path / "tmp") == []
+
+
+def tree(root: Path) -> dict[str, str]:
+    return {path.relative_to(root).as_posix(): path.read_text() for path in root.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("a", "b/c", "b/d"):
+        (tmp_path / "folder" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "folder" / name).write_text(name)
+    return tmp_path / "folder"
+
+
+def test_a_directory_is_given_away_whole(store, tmp_path, folder):
+    before = tree(folder)
+    file = access(store, tmp_path).save(folder, move=True)
+    assert not folder.exists() and tree(access(store, tmp_path).fetch(file)) == before
+
+
+def test_a_directory_that_cannot_be_saved_whole_stays_whole(store, tmp_path, folder):
+    before = tree(folder)
+    os.mkfifo(folder / "z")
+    with pytest.raises(FileError, match="neither a file nor a directory"):
+        access(store, tmp_path).save(folder, move=True)
+    (folder / "z").unlink()
+    assert tree(folder) == before
+    (folder / "a").write_text("it may be changed")
+    assert access(store, tmp_path).fetch(access(store, tmp_path).save(folder)).joinpath("a").read_text() == "it may be changed"
+
+
+def test_stores_that_are_no_disks_take_it_too(tmp_path):
+    (tmp_path / "data").write_text("content")
+    store = MemoryStore()
+    file = access(store, tmp_path).save(tmp_path / "data", move=True)
+    assert store.get(f"files/{file.digest}") == b"content" and not (tmp_path / "data").exists()

@@ -26,7 +26,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from moil.adapters import disk
@@ -144,11 +144,35 @@ class DirectoryStore:
             staged.publish(key)
 
     @contextmanager
-    def stage(self, path: Path) -> Iterator[StagedFile]:
-        """A frozen copy of a local file, on its way to the disk. Raises FileError if that cannot be read."""
-        with self._copied(path) as (fd, staged):
+    def stage(self, path: Path, *, move: bool = False) -> Iterator[StagedFile]:
+        """A frozen copy of a local file, on its way to the disk. Raises FileError if that cannot be read.
+
+        With `move` it is the file itself, if that lies on the store's own file system and nobody else can change it; once
+        it was published it is gone from its place in any case.
+        """
+        with disk.explained(self._root), self._taken(path) if move else nullcontext() as taken:
+            if taken is not None:
+                yield taken
+                return
+            with self._copied(path) as (fd, staged):
+                disk.begin_flush(fd)
+                yield staged if not move else StagedFile(staged.path, lambda key: _publish_and_remove(staged, key, path))
+
+    @contextmanager
+    def _taken(self, path: Path) -> Iterator[StagedFile | None]:
+        """A local file that has been moved in, and is put back unless it is published; None: it must be copied."""
+        local, temporary = os.fspath(path), os.path.join(self._tmp, os.urandom(8).hex())
+        with disk.user_file(local) as (fd, mode):
+            if not disk.take(fd, local, temporary):
+                yield None
+                return
+            os.fchmod(fd, mode)
             disk.begin_flush(fd)
-            yield staged
+            try:
+                yield StagedFile(temporary, lambda key: self._publish_taken(fd, temporary, self._target(key)))
+            finally:
+                with suppress(OSError):
+                    os.rename(temporary, local)
 
     @contextmanager
     def _copied(self, path: Path) -> Iterator[tuple[int, StagedFile]]:
@@ -328,6 +352,10 @@ class DirectoryStore:
             disk.flush(fd)
             self._publish(fd, temporary, target)
 
+    def _publish_taken(self, fd: int, temporary: str, target: str) -> None:
+        self._publish_staged(fd, temporary, target)
+        os.unlink(temporary)
+
     def _make_durable(self, folder: str) -> None:
         if folder not in self._durable and folder != self._root:
             parent = os.path.dirname(folder)
@@ -355,6 +383,11 @@ def _names(folder: str) -> list[str]:
     except FileNotFoundError:
         return []
     return sorted(name.removesuffix(MARK) for name in names if name.endswith((MARK, "/")))
+
+
+def _publish_and_remove(staged: StagedFile, key: str, original: Path) -> None:
+    staged.publish(key)
+    original.unlink()
 
 
 def _mode(key: str) -> int:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import signal
 import stat
 import sys
 from collections.abc import Iterator
@@ -195,6 +196,38 @@ def user_file(path: str) -> Iterator[tuple[int, int]]:
         yield fd, 0o555 if mode & 0o111 else 0o444
     finally:
         os.close(fd)
+
+
+def take(fd: int, path: str, to: str) -> bool:
+    """Move a user's file, open for reading, to where nobody else knows of it; False: it is where it was.
+
+    It is taken only if it is on the same file system and nobody else can change it: it has no other name, and is open for
+    writing nowhere. Linux says so, as a lease for reading is granted only then (fcntl(2)); elsewhere, and on file systems
+    without leases, nothing is taken.
+    """
+    found = os.fstat(fd)
+    if found.st_nlink != 1 or found.st_uid != os.geteuid() or os.path.islink(path):
+        return False
+    try:
+        os.rename(path, to)
+    except OSError:
+        return False
+    if os.path.samestat(os.stat(to), found) and _is_written_by_nobody(fd):
+        return True
+    os.rename(to, path)
+    return False
+
+
+def _is_written_by_nobody(fd: int) -> bool:
+    if sys.platform != "linux":
+        return False
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)  # a signal that does nothing, should the lease be broken
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError:
+        return False
+    return True
 
 
 def read_user_file(fd: int, path: str) -> bytes:

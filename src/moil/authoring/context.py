@@ -108,8 +108,8 @@ class Recorder(Protocol):
         """A call for the end of the attempt."""
         ...
 
-    def save(self, path: Path) -> File:
-        """Store a file or directory."""
+    def save(self, path: Path, *, move: bool = False) -> File:
+        """Store a file or directory; with `move` it is gone from its place then."""
         ...
 
     def fetch(self, file: File) -> Path:

@@ -51,19 +51,20 @@ class File:
         return file
 
     @classmethod
-    def save(cls, path: str | os.PathLike[str], *, name: str | None = None) -> File:
+    def save(cls, path: str | os.PathLike[str], *, name: str | None = None, move: bool = False) -> File:
         """Freeze the content of a file or directory, as it is now. Outside a run this is ``File(path)``.
 
-        Raises FileError if it cannot be read.
+        With `move` it is given away: it is gone from `path` then. Where job store and file lie on one disk, nothing is
+        copied. Raises FileError if it cannot be read.
         """
         if name is not None and (name in ("", ".", "..") or "/" in name):
             raise FileError(f"a file cannot be called {name!r}; give a name without a directory")
         file = cls(path)
         file.require()
         if ambient.recorder is not None:
-            file = ambient.recorder.save(file.path())
+            file = ambient.recorder.save(file.path(), move=move)
         else:
-            file = cls(plain.keep(file.path(), name or file.name))
+            file = cls(plain.keep(file.path(), name or file.name, move=move))
         if name is not None:
             file._fill(name, file.digest, file._size, file._path)
         return file
@@ -77,7 +78,7 @@ class File:
         directory = ambient.recorder.current.scratch if ambient.recorder else plain.kept_directory()
         target = Path(plain.new_directory(prefix="moil-url-", parent=directory)) / urls.base_name(url)
         urls.fetch(url, target)
-        return cls.save(target)
+        return cls.save(target, move=ambient.recorder is not None)
 
     def require(self) -> None:
         """Raises FileError if it is at home and is not there."""

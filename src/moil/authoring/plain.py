@@ -73,15 +73,17 @@ def shell() -> Any:
 running: list[PlainJob] = []
 
 
-def keep(path: Path, name: str) -> Path:
+def keep(path: Path, name: str, *, move: bool = False) -> Path:
     """Save a file from being removed with the scratch directory that it lies in; others stay where they are.
 
-    If it is to be called `name`, it is copied in any case.
+    If it is to be called `name`, it is copied in any case, and with `move` it is taken away.
     """
-    if name == path.name and not any(job.owns(path) for job in running):
+    if name == path.name and not move and not any(job.owns(path) for job in running):
         return path
     kept = Path(new_directory(prefix="kept-", parent=kept_directory())) / name
-    if path.is_dir():
+    if move:
+        shell().move(path, kept)
+    elif path.is_dir():
         shell().copytree(path, kept, symlinks=True)
     else:
         shell().copy2(path, kept)

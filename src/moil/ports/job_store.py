@@ -76,9 +76,16 @@ class Staged(Protocol):
         ...
 
 
-Stage: TypeAlias = Callable[[Path], AbstractContextManager[Staged]]
-"""What a store that is a disk offers as `stage`: it copies a local file in, so that what the key is made of can be found
-out while the bytes are being flushed. The copy is gone at the end of the block unless it was published. Raises FileError."""
+class Stage(Protocol):
+    """What a store that is a disk offers as `stage`."""
+
+    def __call__(self, path: Path, *, move: bool = False) -> AbstractContextManager[Staged]:
+        """Copy a local file in, so that what the key is made of can be found out while the bytes are being flushed.
+
+        The copy is gone at the end of the block unless it was published. With `move` the file itself may be taken instead,
+        if nobody else can change it; once it was published it is gone from its place in any case. Raises FileError.
+        """
+        ...
 
 
 ObjectPath: TypeAlias = Callable[[str], Path]

@@ -43,33 +43,59 @@ class FileAccess:
         #: Digests of all that was saved, listings and their parts.
         self.saved: set[str] = set()
 
-    def save(self, path: Path) -> File:
-        """Store the content as it is now. Raises FileError, StoreError."""
+    def save(self, path: Path, *, move: bool = False) -> File:
+        """Store the content as it is now; with `move` it is gone from its place then. Raises FileError, StoreError."""
         try:
             if path.is_dir():
-                return self._save_tree(path)
-            digest, size = self._save_file(path)
+                return self._move_tree(path) if move else self._save_tree(path)
+            digest, size = self._save_file(path, move=move)
         except OSError as error:
             raise FileError(f"cannot save {path}: {error.strerror or error}") from error
         return File.stored(path.name, digest, size, path=None)
 
-    def _save_file(self, path: Path) -> tuple[str, int]:
+    def _save_file(self, path: Path, *, move: bool) -> tuple[str, int]:
         found = os.stat(path)
         if not stat.S_ISREG(found.st_mode):
             raise FileError(f"cannot save {path}: it is neither a file nor a directory")
         kind = File.EXECUTABLE if found.st_mode & 0o100 else ""
-        if self._stage and WORTH_STAGING[0] <= found.st_size <= WORTH_STAGING[1]:
-            with self._stage(path) as copy:
+        if self._stage and (move or WORTH_STAGING[0] <= found.st_size <= WORTH_STAGING[1]):
+            with self._stage(path, move=move) as copy:
                 content, size = file_digest(copy.path)
                 copy.publish(f"files/{content}{kind}")
         else:
             content, size = file_digest(path)
             self._store.upload(f"files/{content}{kind}", path)
+            if move:
+                path.unlink()
         digest = content + kind
         self.saved.add(digest)
         return digest, size
 
-    def _save_tree(self, root: Path) -> File:
+    def _move_tree(self, root: Path) -> File:
+        """All of it, or nothing: what was taken of a directory that cannot be saved whole is put back."""
+        taken: dict[Path, str] = {}
+        try:
+            saved = self._save_tree(root, taken)
+        except BaseException:
+            for path, digest in taken.items():
+                self._put_back(digest, path)
+            raise
+        if root.is_symlink():
+            root.unlink()
+        else:
+            plain.shell().rmtree(root)
+        return saved
+
+    def _put_back(self, digest: str, path: Path) -> None:
+        """As a file of its own, which may be changed."""
+        link = path.with_name(f".{digest}")
+        self._place(digest, link)
+        plain.shell().copyfile(link, path)
+        path.chmod(0o755 if digest.endswith(File.EXECUTABLE) else 0o644)
+        link.unlink()
+
+    def _save_tree(self, root: Path, taken: dict[Path, str] | None = None) -> File:
+        """With `taken` the files are moved, and noted there."""
         entries, total = [], 0
         for path in _walk(root):
             name = path.relative_to(root).as_posix()
@@ -78,7 +104,9 @@ class FileAccess:
             elif path.is_dir():
                 entries.append((name, "dir", ""))
             else:
-                digest, size = self._save_file(path)
+                digest, size = self._save_file(path, move=taken is not None)
+                if taken is not None:
+                    taken[path] = digest
                 entries.append((name, "file", digest))
                 total += size
         listing = json.dumps({"v": LISTING, "entries": entries}).encode()

@@ -85,9 +85,9 @@ class AttemptRecorder:
         """Write down a call for the end of the attempt."""
         deferred.add(self._deferred, fn, args, kwargs)
 
-    def save(self, path: Path) -> File:
+    def save(self, path: Path, *, move: bool = False) -> File:
         """Store a file."""
-        return self._files.save(path)
+        return self._files.save(path, move=move)
 
     def fetch(self, file: File) -> Path:
         """A local copy."""
