@@ -13,7 +13,7 @@ from tests.cluster.slurm import SlurmCluster
 
 pytestmark = pytest.mark.cluster
 
-PROJECT = Path(__file__).parent / "projects" / "science.py"
+PROJECTS = Path(__file__).parent / "projects"
 
 
 def has_no_way_out(container: str) -> bool:
@@ -22,15 +22,36 @@ def has_no_way_out(container: str) -> bool:
     return {docker("network", "inspect", "--format", "{{.Internal}}", name) for name in names.split()} == {"true"}
 
 
-def test_numpy_pandas_and_matplotlib_arrive(slurm: SlurmCluster) -> None:
+@pytest.fixture(scope="module")
+def python(slurm_session: SlurmCluster) -> str:
+    return slurm_session.venv(["numpy", "pandas", "matplotlib"], name=secrets.token_hex(4))
+
+
+def answer(slurm: SlurmCluster, python: str, program: str, *more: str) -> dict:
     name = secrets.token_hex(4)
-    python = slurm.venv(["numpy", "pandas", "matplotlib"], name=name)
     home = f"/home/moil/{name}"
-    slurm.copy_in(PROJECT, f"{home}/science.py")
-    options = ["--batch-system=slurm", f"--job-store=/shared/{name}", "--slurm-poll-interval=1", "--no-progress"]
-    done = slurm.leader([python, "science.py", *options], cwd=home, timeout=200)
+    slurm.copy_in(PROJECTS / program, f"{home}/{program}")
+    options = ["--batch-system=slurm", f"--job-store=/shared/{name}", "--slurm-poll-interval=1", "--no-progress", *more]
+    done = slurm.leader([python, program, *options], cwd=home, timeout=200)
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    return json.loads(done.stdout)
+
+
+def test_what_nothing_is_known_to_import_comes_where_it_is_imported(slurm: SlurmCluster, python: str) -> None:
+    cache = f"/var/tmp/{secrets.token_hex(4)}"
+    found = answer(slurm, python, "late.py", f"--worker-cache={cache}")
+    assert (found["numpy"], found["pandas"]) == (10, 10) and found["matplotlib"]
+    for host in slurm.hosts:
+        told = slurm.on(host, ["cat", f"{cache}/moil-1000/fetched"]).stdout
+        fetched = {line.split()[1] for line in told.splitlines()}
+        if host == found["host"]:
+            assert {"numpy", "pandas"} <= fetched and "matplotlib" not in fetched
+        else:
+            assert not {"numpy", "pandas", "matplotlib"} & fetched
+
+
+def test_numpy_pandas_and_matplotlib_arrive(slurm: SlurmCluster, python: str) -> None:
+    found = answer(slurm, python, "science.py")
     assert found["host"] in slurm.hosts
     assert found["sum"] == sum(number**2 for number in range(10))
     assert found["bytes"] > 1000
