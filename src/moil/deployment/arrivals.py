@@ -9,6 +9,9 @@
 What comes is linked into the site directory, as what was there from the beginning. Who imports such a name meanwhile
 waits for the lock under which views are made; a process that is killed half-way has removed no name, so the next import
 begins again.
+
+STORED FORMAT, in caches of workers: whoever changes it changes `moil.deployment.view.FORMAT`, as runs of other versions of
+Moil may use the same view.
 """
 
 from __future__ import annotations
@@ -74,16 +77,27 @@ def note(view: Path, source: Source) -> None:
     """Remember that all can be had there. The last to be used is asked first."""
     place = view / PLACE / SOURCES
     told = f"{source.store}\0{source.engine}"
-    with suppress(FileNotFoundError):
-        for old in sorted(place.iterdir(), key=_age, reverse=True)[MOST_SOURCES:]:
-            old.unlink()
+    for old in _notes(view)[MOST_SOURCES:]:
+        old.unlink(missing_ok=True)
     staged = view / PLACE / f".note-{os.getpid()}"
     staged.write_text(told, encoding="utf-8", errors="surrogateescape")
     staged.replace(place / hashlib.sha256(told.encode(errors="surrogateescape")).hexdigest())
 
 
-def _age(path: Path) -> float:
-    return path.stat().st_mtime
+def _notes(view: Path) -> list[Path]:
+    """The newest first. Another worker may remove any of them."""
+    found: list[tuple[int, Path]] = []
+    for path in (view / PLACE / SOURCES).iterdir():
+        with suppress(FileNotFoundError):
+            found.append((path.stat().st_mtime_ns, path))
+    return [path for _, path in sorted(found, reverse=True)]
+
+
+def _locators(view: Path) -> Iterator[str]:
+    """Of the job stores that runs had it from, the last one's first."""
+    for path in _notes(view):
+        with suppress(FileNotFoundError):
+            yield path.read_text(encoding="utf-8", errors="surrogateescape").partition("\0")[0]
 
 
 def bring(view: Path, name: str, open_store: Callable[[str], JobStore]) -> None:
@@ -149,8 +163,7 @@ def _arrived(view: Path) -> set[str]:
 def _ensured(view: Path, units: list[Unit], cache: Cache, open_store: Callable[[str], JobStore]) -> list[Lease]:
     """Have the units in the cache, from the first source that has them. Raises DeploymentError, OSError."""
     trouble = "no job store is known that has it"
-    for note in sorted((view / PLACE / SOURCES).iterdir(), key=_age, reverse=True):
-        locator = note.read_text(encoding="utf-8", errors="surrogateescape").partition("\0")[0]
+    for locator in _locators(view):
         try:
             return cache.ensure_all(units, open_store(locator))
         except MoilError as error:

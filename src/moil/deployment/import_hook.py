@@ -67,8 +67,11 @@ class OnDemand:
         """Where the engine's code is on this machine."""
         notes = os.path.join(self._view, "on-demand", ".from")
         for note in os.listdir(notes):
-            with open(os.path.join(notes, note), encoding="utf-8", errors="surrogateescape") as file:
-                engine = file.read().partition("\0")[2]
+            try:
+                with open(os.path.join(notes, note), encoding="utf-8", errors="surrogateescape") as file:
+                    engine = file.read().partition("\0")[2]
+            except FileNotFoundError:
+                continue  # another worker has removed it, as there are newer ones
             if os.path.isdir(engine):
                 return engine
         raise RuntimeError(f"the engine is no longer in the worker's cache ({notes}): was the cache removed?")

@@ -8,10 +8,12 @@ import sys
 
 import moil
 
+MODULE = "numpy"
+
 
 @moil.job(memory="500 MiB")
 def main() -> dict[str, object]:
-    numpy = importlib.import_module("".join(["num", "py"]))
+    numpy = importlib.import_module(MODULE)
     table = "import pandas; print(pandas.Series(range(5)).sum())"
     return {
         "host": os.uname().nodename,
