@@ -35,6 +35,8 @@ class Case:
     title: str
     system: str
     science: bool = False
+    #: The program imports what it needs at its top, and not only in the jobs that use it.
+    top: bool = False
     large: bool = False
     options: tuple[str, ...] = ()
     deploy: bool = True
@@ -45,6 +47,7 @@ class Case:
 
 CASES = (
     Case(title="ten siblings, no deployment", system="moil", options=("--deploy", "off"), deploy=False),
+    Case(title="ten siblings, no deployment, again", system="moil", options=("--deploy", "off"), deploy=False, after="run"),
     Case(title="ten siblings", system="moil"),
     Case(title="ten siblings, a fresh node", system="moil", after="node"),
     Case(title="ten siblings, again", system="moil", after="run"),
@@ -52,12 +55,16 @@ CASES = (
     Case(title="the same, a fresh node", system="moil", science=True, after="node"),
     Case(title="the same, a used machine", system="moil", science=True, after="run"),
     Case(title="the same, after an edit", system="moil", science=True, after="edit"),
+    Case(title="the same, imported at the top of the script: a fresh machine", system="moil", science=True, top=True),
+    Case(title="imported at the top, a fresh node", system="moil", science=True, top=True, after="node"),
+    Case(title="imported at the top, a used machine", system="moil", science=True, top=True, after="run"),
     Case(title="500 MB beside the script, not asked for", system="moil", large=True),
     Case(title="500 MB beside the script, not asked for, again", system="moil", large=True, after="run"),
     Case(title="500 MB beside the script, included", system="moil", large=True, options=("--deploy-include", "data.bin")),
     Case(title="ten siblings, no deployment", system="toil", deploy=False),
     Case(title="ten siblings", system="toil"),
     Case(title="environment with numpy, pandas, scipy: a fresh machine", system="toil", science=True),
+    Case(title="the same, imported at the top of the script: a fresh machine", system="toil", science=True, top=True),
     Case(title="500 MB beside the script", system="toil", large=True),
 )
 
@@ -90,7 +97,8 @@ class Bench:
         inside = case.system == "toil" and case.science
         target = self._package(folder) if inside else folder
         target.mkdir(parents=True, exist_ok=True)
-        shutil.copy(program, target / "main_program.py")
+        text = program.read_text()
+        (target / "main_program.py").write_text(text.replace("import sys\n", f"import sys\nimport {MODULES}\n") if case.top else text)
         for index in range(10):
             (target / f"helper{index}.py").write_text(f"VALUE = {index}\n")
         if case.large:

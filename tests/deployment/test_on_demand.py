@@ -1,7 +1,11 @@
 """Which distributions may come later, and what of them is always there."""
 
+import hashlib
+import json
+
 import pytest
 
+from moil.deployment import manifest
 from moil.deployment.distributions import plan_units, wanted
 from moil.deployment.on_demand import LEAST, divide
 from moil.deployment.plan import UnitKind
@@ -95,3 +99,30 @@ def test_a_licence_with_empty_lines_does_not_hide_what_is_required(site):
     assert late(site, "used") == set()
 
 
+
+
+def test_a_deployment_of_before_is_still_read():
+    """Format 1 knew of nothing that comes on demand; a run that was begun with it can go on."""
+    unit = {"name": "x", "digest": "0" * 64, "version": "1", "size": 3}
+    told = {
+        "format": 1,
+        "entry": {"module": "", "script": "main.py", "root": 0},
+        "python": "3.11",
+        "implementation": "cpython",
+        "native": {"machine": "", "system": "", "libc": "", "package": ""},
+        "roots": [{"units": [unit], "after_site": False, "archive": "", "inner": ""}],
+        "environment": [unit],
+        "engine": unit,
+    }
+    data = json.dumps(told, sort_keys=True, separators=(",", ":")).encode()
+    found = manifest.decode(data, hashlib.sha256(data).hexdigest())
+    assert found.on_demand == found.front == ()
+    assert [one.name for one in found.units()] == ["x", "x"] and [one.name for one in found.distributions] == ["x"]
+    assert manifest.decode(found.encode(), found.digest) == found
+
+
+def test_what_comes_on_demand_survives_the_way():
+    unit = manifest.Unit(name="x", digest="1" * 64)
+    one = manifest.OnDemand(unit=unit, import_names=("x", "y"), requires=("z",))
+    made = manifest.Deployment(entry=manifest.EntryPoint(), python="3.11", on_demand=(one,), front=(unit,), engine=unit)
+    assert manifest.decode(made.encode(), made.digest) == made

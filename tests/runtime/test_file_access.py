@@ -68,6 +68,11 @@ def test_on_another_disk_there_is_one_copy_for_the_whole_machine(store, tmp_path
 # -- given away --------------------------------------------------------------------------------------------------------
 
 
+def giving(store: DirectoryStore, home: Path) -> FileAccess:
+    """With a scratch directory, which holds everything here."""
+    return FileAccess(store, home / "cache", home / "files", home)
+
+
 def object_of(store: DirectoryStore, file) -> Path:
     return store.object_path(f"files/{file.digest}")
 
@@ -77,7 +82,7 @@ def test_what_is_given_away_is_not_copied(store, tmp_path, size):
     source = tmp_path / "data"
     source.write_bytes(os.urandom(size))
     inode, content = source.stat().st_ino, source.read_bytes()
-    file = access(store, tmp_path).save(source, move=True)
+    file = giving(store, tmp_path).save(source, move=True)
     kept = object_of(store, file)
     assert (kept.stat().st_ino, kept.read_bytes(), kept.stat().st_mode & 0o777, kept.stat().st_nlink) == (inode, content, 0o444, 1)
     assert not source.exists() and os.listdir(store.path / "tmp") == []
@@ -86,7 +91,7 @@ def test_what_is_given_away_is_not_copied(store, tmp_path, size):
 def test_the_same_given_away_twice(store, tmp_path):
     for _ in range(2):
         (tmp_path / "data").write_bytes(b"the same")
-        file = access(store, tmp_path).save(tmp_path / "data", move=True)
+        file = giving(store, tmp_path).save(tmp_path / "data", move=True)
         assert not (tmp_path / "data").exists()
     assert object_of(store, file).read_bytes() == b"the same" and os.listdir(store.path / "tmp") == []
 
@@ -96,7 +101,7 @@ def test_who_still_writes_to_it_does_not_change_what_was_saved(store, tmp_path):
     with source.open("w") as writing:
         writing.write("before")
         writing.flush()
-        file = access(store, tmp_path).save(source, move=True)
+        file = giving(store, tmp_path).save(source, move=True)
         writing.write(" and after")
     assert object_of(store, file).read_text() == "before" and not source.exists()
 
@@ -106,7 +111,7 @@ def test_who_maps_it_does_not_change_what_was_saved(store, tmp_path):
     source.write_bytes(b"before")
     with source.open("r+b") as file:
         mapped = mmap.mmap(file.fileno(), 6)
-    saved_file = access(store, tmp_path).save(source, move=True)
+    saved_file = giving(store, tmp_path).save(source, move=True)
     mapped[:] = b"after!"
     mapped.close()
     assert object_of(store, saved_file).read_bytes() == b"before"
@@ -116,7 +121,7 @@ def test_what_has_another_name_keeps_that(store, tmp_path):
     source, other = tmp_path / "data", tmp_path / "other"
     source.write_text("content")
     os.link(source, other)
-    file = access(store, tmp_path).save(source, move=True)
+    file = giving(store, tmp_path).save(source, move=True)
     other.write_text("changed")
     assert object_of(store, file).read_text() == "content" and not source.exists()
 
@@ -124,7 +129,7 @@ def test_what_has_another_name_keeps_that(store, tmp_path):
 def test_of_a_link_only_the_link_is_given_away(store, tmp_path):
     (tmp_path / "data").write_text("content")
     (tmp_path / "link").symlink_to("data")
-    file = access(store, tmp_path).save(tmp_path / "link", move=True)
+    file = giving(store, tmp_path).save(tmp_path / "link", move=True)
     assert not (tmp_path / "link").is_symlink() and (tmp_path / "data").read_text() == "content"
     assert not object_of(store, file).samefile(tmp_path / "data")
 
@@ -132,14 +137,14 @@ def test_of_a_link_only_the_link_is_given_away(store, tmp_path):
 def test_what_was_fetched_may_be_given_away_and_is_still_there_for_others(store, tmp_path):
     file = saved(store, tmp_path, b"bytes")
     copy = access(store, tmp_path).fetch(file)
-    assert access(store, tmp_path).save(copy, move=True).digest == file.digest
+    assert giving(store, tmp_path).save(copy, move=True).digest == file.digest
     assert not copy.exists() and object_of(store, file).read_bytes() == b"bytes"
 
 
 def test_where_nothing_can_be_moved_it_is_copied(store, tmp_path, monkeypatch):
     monkeypatch.setattr("moil.adapters.disk.take", lambda *_: False)
     (tmp_path / "data").write_text("content")
-    file = access(store, tmp_path).save(tmp_path / "data", move=True)
+    file = giving(store, tmp_path).save(tmp_path / "data", move=True)
     assert object_of(store, file).read_text() == "content" and not (tmp_path / "data").exists()
 
 
@@ -148,7 +153,7 @@ def test_what_could_not_be_saved_is_where_it_was(store, tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr("moil.adapters.disk.flush", lambda _: (_ for _ in ()).throw(OSError(errno.EIO, os.strerror(errno.EIO))))
         with pytest.raises(StoreError, match="input/output error"):
-            access(store, tmp_path).save(tmp_path / "data", move=True)
+            giving(store, tmp_path).save(tmp_path / "data", move=True)
     assert (tmp_path / "data").read_text() == "content" and os.listdir(store.path / "tmp") == []
 
 
@@ -166,7 +171,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_directory_is_given_away_whole(store, tmp_path, folder):
     before = tree(folder)
-    file = access(store, tmp_path).save(folder, move=True)
+    file = giving(store, tmp_path).save(folder, move=True)
     assert not folder.exists() and tree(access(store, tmp_path).fetch(file)) == before
 
 
@@ -174,15 +179,36 @@ def test_a_directory_that_cannot_be_saved_whole_stays_whole(store, tmp_path, fol
     before = tree(folder)
     os.mkfifo(folder / "z")
     with pytest.raises(FileError, match="neither a file nor a directory"):
-        access(store, tmp_path).save(folder, move=True)
+        giving(store, tmp_path).save(folder, move=True)
     (folder / "z").unlink()
     assert tree(folder) == before
     (folder / "a").write_text("it may be changed")
-    assert access(store, tmp_path).fetch(access(store, tmp_path).save(folder)).joinpath("a").read_text() == "it may be changed"
+    assert access(store, tmp_path).fetch(giving(store, tmp_path).save(folder)).joinpath("a").read_text() == "it may be changed"
 
 
 def test_stores_that_are_no_disks_take_it_too(tmp_path):
     (tmp_path / "data").write_text("content")
     store = MemoryStore()
-    file = access(store, tmp_path).save(tmp_path / "data", move=True)
+    file = giving(store, tmp_path).save(tmp_path / "data", move=True)
     assert store.get(f"files/{file.digest}") == b"content" and not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("kind", ["file", "directory"])
+def test_what_would_be_missed_is_gone_only_when_its_copy_is_safe(store, tmp_path, folder, kind):
+    """It lies elsewhere, and whoever is killed while it is being saved must find it there."""
+    source = folder if kind == "directory" else folder / "a"
+    inode = (folder / "a").stat().st_ino
+    file = FileAccess(store, tmp_path / "cache", tmp_path / "files", tmp_path / "scratch").save(source, move=True)
+    assert not source.exists()
+    copy = access(store, tmp_path).fetch(file)
+    assert (copy / "a" if kind == "directory" else copy).read_text() == "a"
+    assert all(path.stat().st_ino != inode for path in (store.path / "objects" / "files").iterdir())
+
+
+def test_what_is_published_under_two_keys(store, tmp_path):
+    (tmp_path / "data").write_text("content")
+    with store.stage(tmp_path / "data", move=True) as staged:
+        staged.publish("one")
+        staged.publish("two")
+    assert store.get("one") == store.get("two") == b"content"
+    assert not (tmp_path / "data").exists() and os.listdir(store.path / "tmp") == []

@@ -148,7 +148,7 @@ class DirectoryStore:
         """A frozen copy of a local file, on its way to the disk. Raises FileError if that cannot be read.
 
         With `move` it is the file itself, if that lies on the store's own file system and nobody else can change it; once
-        it was published it is gone from its place in any case.
+        it was published it is gone from its place in any case. A process that is killed meanwhile leaves it nowhere.
         """
         with disk.explained(self._root), self._taken(path) if move else nullcontext() as taken:
             if taken is not None:
@@ -168,10 +168,18 @@ class DirectoryStore:
                 return
             os.fchmod(fd, mode)
             disk.begin_flush(fd)
+            published: list[str] = []
+
+            def publish(key: str) -> None:
+                self._publish_staged(fd, temporary, self._target(key))
+                published.append(key)
+
             try:
-                yield StagedFile(temporary, lambda key: self._publish_taken(fd, temporary, self._target(key)))
+                yield StagedFile(temporary, publish)
             finally:
-                with suppress(OSError):
+                if published:
+                    os.unlink(temporary)
+                else:
                     os.rename(temporary, local)
 
     @contextmanager
@@ -352,10 +360,6 @@ class DirectoryStore:
             disk.flush(fd)
             self._publish(fd, temporary, target)
 
-    def _publish_taken(self, fd: int, temporary: str, target: str) -> None:
-        self._publish_staged(fd, temporary, target)
-        os.unlink(temporary)
-
     def _make_durable(self, folder: str) -> None:
         if folder not in self._durable and folder != self._root:
             parent = os.path.dirname(folder)
@@ -387,7 +391,7 @@ def _names(folder: str) -> list[str]:
 
 def _publish_and_remove(staged: StagedFile, key: str, original: Path) -> None:
     staged.publish(key)
-    original.unlink()
+    original.unlink(missing_ok=True)
 
 
 def _mode(key: str) -> int:

@@ -54,8 +54,8 @@ class File:
     def save(cls, path: str | os.PathLike[str], *, name: str | None = None, move: bool = False) -> File:
         """Freeze the content of a file or directory, as it is now. Outside a run this is ``File(path)``.
 
-        With `move` it is given away: it is gone from `path` then. Where job store and file lie on one disk, nothing is
-        copied. Raises FileError if it cannot be read.
+        With `move` it is given away: it is gone from `path` then. If it lies in the job's scratch directory, and that on
+        the job store's disk, nothing is copied. Raises FileError if it cannot be read.
         """
         if name is not None and (name in ("", ".", "..") or "/" in name):
             raise FileError(f"a file cannot be called {name!r}; give a name without a directory")

@@ -19,7 +19,7 @@ from pathlib import Path
 from moil.core.record import record
 from moil.deployment import bytecode, pack
 from moil.deployment.listing import EXECUTABLE, FILE, Listing
-from moil.deployment.plan import Source, Stamp, stamp_of
+from moil.deployment.plan import STAMP, Source, stamp_of
 
 RACY = 2.0
 
@@ -53,7 +53,7 @@ class Fingerprint:
     @staticmethod
     def found(sources: Sequence[Source]) -> Fingerprint:
         """That of these files, as they were when they were found."""
-        return _fingerprint(sources, {one.origin: one.stamp for one in sources if one.stamp is not None})
+        return _fingerprint(sources, {one.origin: one.stamp for one in sources if one.stamp})
 
     @staticmethod
     def of(sources: Sequence[Source]) -> Fingerprint:
@@ -61,7 +61,7 @@ class Fingerprint:
         return _fingerprint(sources, {})
 
 
-def _fingerprint(sources: Sequence[Source], stamps: Mapping[str, Stamp]) -> Fingerprint:
+def _fingerprint(sources: Sequence[Source], stamps: Mapping[str, bytes]) -> Fingerprint:
     """What stamps there are is believed."""
     told: list[str] = []
     newest, seen = 0, set[str]()
@@ -74,11 +74,11 @@ def _fingerprint(sources: Sequence[Source], stamps: Mapping[str, Stamp]) -> Fing
                 if path in seen:
                     continue
                 seen.add(path)
-                stamp = stamps.get(path)
                 try:
-                    size, time, inode, change = stamp_of(os.stat(path)) if stamp is None else stamp
+                    stamp = stamps.get(path) or stamp_of(os.stat(path))
                 except OSError:
                     return Fingerprint("", 0.0)
+                size, time, inode, change = STAMP.unpack(stamp)
                 told.append(f"{path}\0{size}\0{time}\0{inode}")
                 newest = max(newest, change)
     digest = hashlib.sha256("\0".join(told).encode(errors="surrogateescape")).hexdigest()

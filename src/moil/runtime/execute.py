@@ -44,7 +44,7 @@ class Execution:
     def __init__(self, task: Task, place: Place) -> None:
         self._task = task
         self._store = place.store
-        self._files = FileAccess(place.store, place.cache, place.files)
+        self._files = FileAccess(place.store, place.cache, place.files, place.scratch)
         self._recorder = AttemptRecorder(
             task, place.store, files=self._files, scratch=place.scratch, deferred_calls=place.deferred
         )

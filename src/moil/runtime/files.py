@@ -33,10 +33,14 @@ MOST_EVICTIONS = 3
 
 
 class FileAccess:
-    """Saves and fetches the files of one attempt. `cache` is shared by the attempts on this machine, `local` is not."""
+    """Saves and fetches the files of one attempt. `cache` is shared by the attempts on this machine, `local` is not.
 
-    def __init__(self, store: JobStore, cache: Path, local: Path) -> None:
+    What lies in `scratch` goes with the attempt, so what is given away there may be moved into the store.
+    """
+
+    def __init__(self, store: JobStore, cache: Path, local: Path, scratch: Path | None = None) -> None:
         self._store, self._cache, self._local = store, cache, local
+        self._scratch = None if scratch is None else os.path.join(os.path.realpath(scratch), "")
         self._stage: Stage | None = getattr(store, "stage", None)
         self._object_path: ObjectPath | None = getattr(store, "object_path", None)
         self._fetched: dict[tuple[str, str], Path] = {}
@@ -48,7 +52,9 @@ class FileAccess:
         try:
             if path.is_dir():
                 return self._move_tree(path) if move else self._save_tree(path)
-            digest, size = self._save_file(path, move=move)
+            digest, size = self._save_file(path, move=move and self._is_in_scratch(path))
+            if move:
+                path.unlink(missing_ok=True)
         except OSError as error:
             raise FileError(f"cannot save {path}: {error.strerror or error}") from error
         return File.stored(path.name, digest, size, path=None)
@@ -65,17 +71,18 @@ class FileAccess:
         else:
             content, size = file_digest(path)
             self._store.upload(f"files/{content}{kind}", path)
-            if move:
-                path.unlink()
         digest = content + kind
         self.saved.add(digest)
         return digest, size
+
+    def _is_in_scratch(self, path: Path) -> bool:
+        return self._scratch is not None and os.path.realpath(path).startswith(self._scratch)
 
     def _move_tree(self, root: Path) -> File:
         """All of it, or nothing: what was taken of a directory that cannot be saved whole is put back."""
         taken: dict[Path, str] = {}
         try:
-            saved = self._save_tree(root, taken)
+            saved = self._save_tree(root, taken if self._is_in_scratch(root) else None)
         except BaseException:
             for path, digest in taken.items():
                 self._put_back(digest, path)
