@@ -40,7 +40,7 @@ class FileAccess:
 
     def __init__(self, store: JobStore, cache: Path, local: Path, scratch: Path | None = None) -> None:
         self._store, self._cache, self._local = store, cache, local
-        self._scratch = None if scratch is None else os.path.join(os.path.realpath(scratch), "")
+        self._scratch = scratch
         self._stage: Stage | None = getattr(store, "stage", None)
         self._object_path: ObjectPath | None = getattr(store, "object_path", None)
         self._fetched: dict[tuple[str, str], Path] = {}
@@ -76,7 +76,7 @@ class FileAccess:
         return digest, size
 
     def _is_in_scratch(self, path: Path) -> bool:
-        return self._scratch is not None and os.path.realpath(path).startswith(self._scratch)
+        return self._scratch is not None and Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self._scratch))
 
     def _move_tree(self, root: Path) -> File:
         """All of it, or nothing: what was taken of a directory that cannot be saved whole is put back."""
