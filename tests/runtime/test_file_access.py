@@ -150,11 +150,13 @@ def test_where_nothing_can_be_moved_it_is_copied(store, tmp_path, monkeypatch):
 
 def test_what_could_not_be_saved_is_where_it_was(store, tmp_path, monkeypatch):
     (tmp_path / "data").write_text("content")
+    (tmp_path / "data").chmod(0o640)
     with monkeypatch.context() as patched:
         patched.setattr("moil.adapters.disk.flush", lambda _: (_ for _ in ()).throw(OSError(errno.EIO, os.strerror(errno.EIO))))
         with pytest.raises(StoreError, match="input/output error"):
             giving(store, tmp_path).save(tmp_path / "data", move=True)
     assert (tmp_path / "data").read_text() == "content" and os.listdir(store.path / "tmp") == []
+    assert (tmp_path / "data").stat().st_mode & 0o777 == 0o640
 
 
 def tree(root: Path) -> dict[str, str]:
@@ -212,3 +214,12 @@ def test_what_is_published_under_two_keys(store, tmp_path):
         staged.publish("two")
     assert store.get("one") == store.get("two") == b"content"
     assert not (tmp_path / "data").exists() and os.listdir(store.path / "tmp") == []
+
+
+@pytest.mark.parametrize("inner", [".", "scratch"])
+def test_a_job_cannot_give_away_where_it_works(store, tmp_path, inner):
+    (tmp_path / "scratch").mkdir()
+    working = FileAccess(store, tmp_path / "cache", tmp_path / "files", tmp_path / "scratch")
+    with pytest.raises(FileError, match="cannot give away .* where the job works"):
+        working.save(tmp_path / inner, move=True)
+    assert (tmp_path / "scratch").is_dir()

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -166,11 +167,12 @@ class DirectoryStore:
             if not disk.take(fd, local, temporary):
                 yield None
                 return
-            os.fchmod(fd, mode)
+            before = os.fstat(fd).st_mode
             disk.begin_flush(fd)
             published: list[str] = []
 
             def publish(key: str) -> None:
+                os.fchmod(fd, mode)
                 self._publish_staged(fd, temporary, self._target(key))
                 published.append(key)
 
@@ -180,6 +182,7 @@ class DirectoryStore:
                 if published:
                     os.unlink(temporary)
                 else:
+                    os.fchmod(fd, stat.S_IMODE(before))
                     os.rename(temporary, local)
 
     @contextmanager

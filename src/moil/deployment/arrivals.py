@@ -74,14 +74,17 @@ def _with_requirements(names: Iterable[str], by_name: dict[str, OnDemand]) -> It
 
 
 def note(view: Path, source: Source) -> None:
-    """Remember that all can be had there. The last to be used is asked first."""
+    """Remember that all can be had there. The last to be used is asked first. Raises DeploymentError."""
     place = view / PLACE / SOURCES
     told = f"{source.store}\0{source.engine}"
-    for old in _notes(view)[MOST_SOURCES:]:
-        old.unlink(missing_ok=True)
-    staged = view / PLACE / f".note-{os.getpid()}"
-    staged.write_text(told, encoding="utf-8", errors="surrogateescape")
-    staged.replace(place / hashlib.sha256(told.encode(errors="surrogateescape")).hexdigest())
+    try:
+        for old in _notes(view)[MOST_SOURCES:]:
+            old.unlink(missing_ok=True)
+        staged = view / PLACE / f".note-{os.getpid()}"
+        staged.write_text(told, encoding="utf-8", errors="surrogateescape")
+        staged.replace(place / hashlib.sha256(told.encode(errors="surrogateescape")).hexdigest())
+    except OSError as error:
+        raise _refused(view, error) from error
 
 
 def _notes(view: Path) -> list[Path]:
@@ -110,12 +113,16 @@ def bring(view: Path, name: str, open_store: Callable[[str], JobStore]) -> None:
             if awaited is not None:
                 _fetch(view, awaited, cache, open_store)
     except OSError as error:
-        raise DeploymentError(
-            f"{error.strerror or error} in the worker's cache {cache.home}; free some space there, or choose another place "
-            "with --worker-cache"
-        ) from error
+        raise _refused(view, error) from error
     finally:
         lease.close()
+
+
+def _refused(view: Path, error: OSError) -> DeploymentError:
+    return DeploymentError(
+        f"the worker's cache {view.parent.parent} cannot be written: {error.strerror or error}; free some space there, or "
+        "choose another place with --worker-cache"
+    )
 
 
 @record(kw_only=False)

@@ -45,7 +45,7 @@ class Prepared:
 
 
 def prepare(pin: Pin, store: JobStore, cache: Cache, source: Source) -> Prepared:
-    """Have everything here. Raises DeploymentError, DamagedError, StoreError, OSError."""
+    """Have everything here. Raises DeploymentError, DamagedError, StoreError."""
     engine = source.engine
     if pin.in_place is not None:
         return _in_place(pin, pin.in_place, engine)

@@ -80,6 +80,8 @@ class FileAccess:
 
     def _move_tree(self, root: Path) -> File:
         """All of it, or nothing: what was taken of a directory that cannot be saved whole is put back."""
+        if self._scratch is not None and Path(os.path.realpath(self._scratch)).is_relative_to(os.path.realpath(root)):
+            raise FileError(f"cannot give away {root}: it is where the job works; give away a directory in it")
         taken: dict[Path, str] = {}
         try:
             saved = self._save_tree(root, taken if self._is_in_scratch(root) else None)
