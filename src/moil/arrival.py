@@ -62,6 +62,7 @@ def _way(prepared: Prepared, cache: Cache) -> dict[str, Any]:
     return {
         "boot": boot_id(),
         "lock": prepared.lock,
+        "note": prepared.note,
         "python": prepared.python,
         "flags": list(prepared.flags),
         "variables": prepared.variables,

@@ -1,5 +1,6 @@
 """The law: outside a run a job is its function, a service its context manager, and everything means the plain thing."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -155,6 +156,40 @@ def test_what_is_given_away_is_gone_from_its_place(tmp_path, kind):
     path.mkdir() if kind == "directory" else path.write_text("kept")
     file = File.save(path, move=True)
     assert not path.exists() and file.path().name == "data" and file.is_directory == (kind == "directory")
+
+
+@pytest.mark.parametrize("kind", ["file", "directory"])
+def test_of_a_link_only_the_link_is_given_away(tmp_path, kind):
+    target = tmp_path / "data"
+    if kind == "directory":
+        target.mkdir()
+        (target / "x").write_text("kept")
+    else:
+        target.write_text("kept")
+    (tmp_path / "link").symlink_to("data")
+    file = File.save(tmp_path / "link", move=True)
+    assert target.exists() and not (tmp_path / "link").is_symlink()
+    assert (file.path() / "x" if kind == "directory" else file.path()).read_text() == "kept"
+
+
+def test_what_cannot_be_taken_from_its_place_stays_whole(tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "x").write_text("kept")
+
+    def refused(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "rename", refused)
+    monkeypatch.setattr(Path, "rename", refused)
+    with pytest.raises(FileError, match="cannot give away .*data: Permission denied; save it without move=True"):
+        File.save(tmp_path / "data", move=True)
+    assert (tmp_path / "data" / "x").read_text() == "kept"
+
+
+def test_what_a_job_has_kept_is_not_taken_from_others():
+    kept = saves()
+    again = File.save(kept.path(), move=True)
+    assert kept.path().read_text() == again.path().read_text() == "kept"
 
 
 def test_a_saved_directory_outlives_it_too():

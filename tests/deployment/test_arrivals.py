@@ -1,8 +1,10 @@
 """What is fetched on demand: interpreters of a view that import it, and all that may go wrong meanwhile."""
 
+import errno
 import json
 import os
 import random
+import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +30,7 @@ from tests.deployment.installs import VERSION, clean, lay, run, scan, site_of
 from tests.deployment.test_hostile import small_disk  # noqa: F401 - a fixture
 
 LARGE = "#" * LEAST
+MOST = 16
 ENGINE = str(Path(moil.__file__).parent.parent)
 LATE = {
     "late/__init__.py": "import importlib.resources\nTEXT = importlib.resources.files(__name__).joinpath('data.txt').read_text()\n",
@@ -206,11 +209,12 @@ def test_any_run_that_has_brought_the_environment_will_do(machine, tmp_path):
     assert "late" in machine.fetched
 
 
-def test_the_last_runs_are_remembered(machine, tmp_path):
+def test_the_last_runs_are_remembered(machine, tmp_path, monkeypatch):
+    monkeypatch.setattr(arrivals, "MOST_SOURCES", MOST)
     for number in range(40):
         arrivals.note(machine.view.directory, Source(store=str(tmp_path / f"{number} gone"), engine=ENGINE))
     arrivals.note(machine.view.directory, Source(store=machine.store.locator, engine=ENGINE))
-    assert len(list((machine.view.directory / arrivals.PLACE / arrivals.SOURCES).iterdir())) <= arrivals.MOST_SOURCES + 1
+    assert len(list((machine.view.directory / arrivals.PLACE / arrivals.SOURCES).iterdir())) <= MOST + 1
     machine.bring("late")
 
 
@@ -228,8 +232,41 @@ def test_a_changed_byte_is_refused(machine):
 def test_a_full_disk_is_told_with_its_cure(site, tmp_path, small_disk):  # noqa: F811
     lay(site, "late", files={**LATE, "late/larger.bin": os.urandom(3 << 20)}, info=SCRIPTS)
     machine = brought(site, tmp_path, small_disk / "cache")
+    arrivals.note(machine.view.directory, Source(store=str(tmp_path / "gone"), engine=ENGINE))
+    arrivals.note(machine.view.directory, Source(store=machine.store.locator, engine=ENGINE))
     with pytest.raises(DeploymentError, match="late .* cannot be written to the worker's cache .* No space left .* --worker-cache"):
         machine.bring("late")
+
+
+def test_of_several_troubles_that_of_the_last_run_is_told(machine, tmp_path):
+    machine.store.path.rename(machine.home / "moved")
+    for name in ("older", "newer"):
+        arrivals.note(machine.view.directory, Source(store=str(tmp_path / name), engine=ENGINE))
+    with pytest.raises(DeploymentError, match="newer"):
+        machine.bring("late")
+
+
+def test_where_links_are_refused_a_copy_is_whole_or_not_there(machine, monkeypatch):
+    def refused(*_, **__):
+        raise OSError(errno.EMLINK, os.strerror(errno.EMLINK))
+
+    write, told = shutil.copyfileobj, []
+
+    def cut_off(source, target):
+        if not told:
+            told.append(target.write(source.read(3)))
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(source, target)
+
+    monkeypatch.setattr(os, "link", refused)
+    monkeypatch.setattr("shutil.copyfileobj", cut_off)
+    with pytest.raises(DeploymentError, match="No space left"):
+        machine.bring("late")
+    machine.bring("late")
+    assert run(machine.view.python, "-c", "import late, late.tool; print(late.TEXT)") == "data"
+    assert {path.name: path.stat().st_size for path in (machine.site / "late").iterdir() if path.is_file()} == {
+        name.removeprefix("late/"): len(content) for name, content in LATE.items()
+    }
 
 
 @pytest.mark.slow

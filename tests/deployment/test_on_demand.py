@@ -8,7 +8,7 @@ import pytest
 from moil.deployment import manifest
 from moil.deployment.distributions import plan_units, wanted
 from moil.deployment.on_demand import LEAST, divide
-from moil.deployment.plan import UnitKind
+from moil.deployment.plan import PlannedUnit, Source, UnitKind
 from tests.deployment.installs import lay, scan, site_of
 
 LARGE = "#" * LEAST
@@ -74,7 +74,37 @@ def test_distributions_that_share_a_name_among_themselves_have_it_both(site):
     lay(site, "base", files={"base.py": LARGE})
     found = divided(site)
     assert found["space-two"].import_names == found["space-three"].import_names == ("space",)
-    assert found["space-two"].requires == ("base",)
+    assert found["space-two"].requires == ("base", "space-two")
+
+
+def test_what_one_requires_comes_with_it_whatever_is_in_between(site):
+    """Libraries may be loaded without an import; so a small one in between waits too, and an extra is followed."""
+    lay(site, "large", files={"large.py": LARGE}, requires=("small", "meta[fast]"))
+    lay(site, "small", files={"small.py": ""}, requires=("deep",))
+    lay(site, "meta", files={"meta.py": ""}, requires=("faster; extra == 'fast'",))
+    lay(site, "deep", files={"deep.py": LARGE})
+    lay(site, "faster", files={"faster.py": LARGE})
+    found = divided(site)
+    assert late(site) == {"large", "small", "deep", "faster"}
+    assert found["large"].requires == ("deep", "faster", "large", "small")
+
+
+def test_what_is_there_from_the_beginning_has_all_that_it_requires(site):
+    lay(site, "starts", files={"starts.py": "", "starts.pth": "import starts\n"}, requires=("middle",))
+    lay(site, "middle", files={"middle.py": LARGE}, requires=("deep",))
+    lay(site, "deep", files={"deep.py": LARGE})
+    lay(site, "other", files={"other.py": LARGE})
+    assert late(site) == {"other"}
+
+
+def test_a_module_of_the_user_s_own_of_the_same_name_asks_for_nothing(site):
+    lay(site, "hidden", files={"utils/__init__.py": LARGE})
+    lay(site, "other", files={"other.py": LARGE})
+    own = PlannedUnit(name="own", kind=UnitKind.code, root=0, sources=(Source(path="utils.py", origin="/x/utils.py", kind="f"),))
+    installed = scan(site, prefix=site.parents[2])
+    found = wanted(installed, [], everything=True)
+    units = divide(plan_units(installed, found.distributions, found.reasons), found.needed, found.requires, [own])
+    assert {one.name for one in units if one.kind is UnitKind.on_demand} == {"other"}
 
 
 def test_the_front_is_what_may_be_looked_at_without_an_import(site):

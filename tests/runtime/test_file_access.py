@@ -134,11 +134,12 @@ def test_of_a_link_only_the_link_is_given_away(store, tmp_path):
     assert not object_of(store, file).samefile(tmp_path / "data")
 
 
-def test_what_was_fetched_may_be_given_away_and_is_still_there_for_others(store, tmp_path):
+def test_a_local_copy_is_not_given_away_since_others_rely_on_it(store, tmp_path):
     file = saved(store, tmp_path, b"bytes")
-    copy = access(store, tmp_path).fetch(file)
-    assert giving(store, tmp_path).save(copy, move=True).digest == file.digest
-    assert not copy.exists() and object_of(store, file).read_bytes() == b"bytes"
+    working = access(store, tmp_path)
+    copy = working.fetch(file)
+    assert working.save(copy, move=True).digest == file.digest
+    assert working.fetch(file) == copy and copy.read_bytes() == b"bytes"
 
 
 def test_where_nothing_can_be_moved_it_is_copied(store, tmp_path, monkeypatch):
@@ -223,3 +224,61 @@ def test_a_job_cannot_give_away_where_it_works(store, tmp_path, inner):
     with pytest.raises(FileError, match="cannot give away .* where the job works"):
         working.save(tmp_path / inner, move=True)
     assert (tmp_path / "scratch").is_dir()
+
+
+def refuse_to_rename(monkeypatch, root: Path) -> None:
+    rename = Path.rename
+
+    def renamed(self, target):
+        if self == root:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", renamed)
+
+
+@pytest.mark.parametrize("where", ["scratch", "elsewhere"])
+def test_a_directory_that_cannot_be_taken_from_its_place_keeps_all_it_holds(store, tmp_path, folder, monkeypatch, where):
+    before = tree(folder)
+    (folder / "a").chmod(0o600)
+    refuse_to_rename(monkeypatch, folder)
+    scratch = tmp_path if where == "scratch" else tmp_path / "scratch"
+    with pytest.raises(FileError, match="cannot save .*folder: Permission denied"):
+        FileAccess(store, tmp_path / "cache", tmp_path / "files", scratch).save(folder, move=True)
+    assert tree(folder) == before and (folder / "a").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_is_put_back_where_there_is_no_room_for_it(store, tmp_path, folder, monkeypatch):
+    before = tree(folder)
+
+    def full(source, target):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("shutil.copyfile", full)
+    refuse_to_rename(monkeypatch, folder)
+    with pytest.raises(FileError, match="Permission denied"):
+        giving(store, tmp_path).save(folder, move=True)
+    assert tree(folder) == before
+
+
+def test_of_a_link_to_a_directory_only_the_link_is_given_away(store, tmp_path, folder):
+    before = tree(folder)
+    (tmp_path / "link").symlink_to("folder")
+    file = giving(store, tmp_path).save(tmp_path / "link", move=True)
+    assert tree(folder) == before and not (tmp_path / "link").is_symlink()
+    assert tree(access(store, tmp_path).fetch(file)) == before
+
+
+def test_links_to_directories_in_a_directory(store, tmp_path, folder):
+    (folder / "link").symlink_to("b")
+    copy = access(store, tmp_path).fetch(giving(store, tmp_path).save(folder, move=True))
+    assert os.readlink(copy / "link") == "b" and (copy / "link" / "c").read_text() == "b/c"
+
+
+def test_an_old_file_is_not_swept_while_it_is_given_away(store, tmp_path):
+    (tmp_path / "data").write_text("content")
+    os.utime(tmp_path / "data", (1, 1))
+    with store.stage(tmp_path / "data", move=True) as staged:
+        DirectoryStore(store.path).open_journal().close()
+        staged.publish("key")
+    assert store.get("key") == b"content"

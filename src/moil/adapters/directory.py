@@ -167,7 +167,8 @@ class DirectoryStore:
             if not disk.take(fd, local, temporary):
                 yield None
                 return
-            before = os.fstat(fd).st_mode
+            before = os.fstat(fd)
+            os.utime(fd)  # an old one would be swept
             disk.begin_flush(fd)
             published: list[str] = []
 
@@ -182,7 +183,8 @@ class DirectoryStore:
                 if published:
                     os.unlink(temporary)
                 else:
-                    os.fchmod(fd, stat.S_IMODE(before))
+                    os.fchmod(fd, stat.S_IMODE(before.st_mode))
+                    os.utime(fd, ns=(before.st_atime_ns, before.st_mtime_ns))
                     os.rename(temporary, local)
 
     @contextmanager
@@ -394,7 +396,8 @@ def _names(folder: str) -> list[str]:
 
 def _publish_and_remove(staged: StagedFile, key: str, original: Path) -> None:
     staged.publish(key)
-    original.unlink(missing_ok=True)
+    with disk.explained_file("remove", os.fspath(original)):
+        original.unlink(missing_ok=True)
 
 
 def _mode(key: str) -> int:

@@ -8,11 +8,12 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from moil.core.requirements import Requirements
+from moil.errors import FileError
 
 R = TypeVar("R")
 
@@ -78,16 +79,39 @@ def keep(path: Path, name: str, *, move: bool = False) -> Path:
 
     If it is to be called `name`, it is copied in any case, and with `move` it is taken away.
     """
+    move = move and not _is_kept(path)
     if name == path.name and not move and not any(job.owns(path) for job in running):
         return path
     kept = Path(new_directory(prefix="kept-", parent=kept_directory())) / name
-    if move:
-        shell().move(path, kept)
-    elif path.is_dir():
+    if move and not path.is_symlink():
+        with suppress(OSError):
+            os.rename(path, kept)
+            return kept
+    if path.is_dir():
         shell().copytree(path, kept, symlinks=True)
     else:
         shell().copy2(path, kept)
+    if move:
+        _give_up(path)
     return kept
+
+
+def _is_kept(path: Path) -> bool:
+    """Whether others may rely on it."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(kept_directory()))
+
+
+def _give_up(path: Path) -> None:
+    """Remove what has been copied: all of it, or nothing. Raises FileError."""
+    try:
+        if path.is_symlink() or not path.is_dir():
+            path.unlink()
+            return
+        aside = path.with_name(f".{path.name}-{os.urandom(4).hex()}")
+        path.rename(aside)
+    except OSError as error:
+        raise FileError(f"cannot give away {path}: {error.strerror}; save it without move=True") from error
+    shell().rmtree(aside, ignore_errors=True)
 
 
 @functools.lru_cache(maxsize=1)

@@ -34,7 +34,8 @@ from moil.ports.job_store import JobStore
 PLACE, SOURCES, ARRIVED = "on-demand", ".from", ".arrived"
 HOOK, STARTER = "_moil_on_demand.py", "0_moil_on_demand.pth"
 """The starter's name sorts before those of all that a distribution may have."""
-MOST_SOURCES = 16
+MOST_SOURCES = 200
+"""Most of them are gone, which is soon found out; and a run must not lose its own while it lasts."""
 
 
 @record
@@ -73,18 +74,22 @@ def _with_requirements(names: Iterable[str], by_name: dict[str, OnDemand]) -> It
             waiting += by_name[name].requires
 
 
-def note(view: Path, source: Source) -> None:
-    """Remember that all can be had there. The last to be used is asked first. Raises DeploymentError."""
-    place = view / PLACE / SOURCES
+def note(view: Path, source: Source) -> Path:
+    """Remember that all can be had there; the file that says so. The last to be used is asked first.
+
+    Raises DeploymentError.
+    """
     told = f"{source.store}\0{source.engine}"
+    place = view / PLACE / SOURCES / hashlib.sha256(told.encode(errors="surrogateescape")).hexdigest()
     try:
         for old in _notes(view)[MOST_SOURCES:]:
             old.unlink(missing_ok=True)
         staged = view / PLACE / f".note-{os.getpid()}"
         staged.write_text(told, encoding="utf-8", errors="surrogateescape")
-        staged.replace(place / hashlib.sha256(told.encode(errors="surrogateescape")).hexdigest())
+        staged.replace(place)
     except OSError as error:
         raise _refused(view, error) from error
+    return place
 
 
 def _notes(view: Path) -> list[Path]:
@@ -169,10 +174,12 @@ def _arrived(view: Path) -> set[str]:
 
 def _ensured(view: Path, units: list[Unit], cache: Cache, open_store: Callable[[str], JobStore]) -> list[Lease]:
     """Have the units in the cache, from the first source that has them. Raises DeploymentError, OSError."""
-    trouble = "no job store is known that has it"
+    trouble = ""
     for locator in _locators(view):
         try:
             return cache.ensure_all(units, open_store(locator))
+        except DeploymentError:
+            raise  # it is about this machine, and no other store will do
         except MoilError as error:
-            trouble = str(error)
-    raise DeploymentError(trouble)
+            trouble = trouble or str(error)
+    raise DeploymentError(trouble or "no job store is known that has it")

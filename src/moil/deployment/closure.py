@@ -41,8 +41,8 @@ class Requirements:
         return reasons
 
     def of(self, name: str) -> list[str]:
-        """The names of what a distribution requires itself, without extras."""
-        return [needed for needed, _ in self._needs(name, "")]
+        """The names of all that a distribution requires, directly or not, itself included."""
+        return list(self.closure({name: ""}))
 
     def _needs(self, name: str, extra: str) -> list[tuple[str, set[str]]]:
         """What is required and installed, with the extras that are asked for."""

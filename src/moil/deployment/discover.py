@@ -223,17 +223,17 @@ class _Discovery:
         return Plan(
             entry=self._start.entry(roots.index(self._main) if self._main in roots else -1),
             roots=tuple(root.planned() for root in roots),
-            units=(*units, *self._distributions(builder.reached)),
+            units=(*units, *self._distributions(builder.reached, units)),
             left_out=_once((*builder.left_out, *builder.reached.left_out)),
             remarks=tuple(dict.fromkeys(remarks)),
             unresolved=self._unresolved(builder.reached),
         )
 
-    def _distributions(self, reached: Reached) -> list[PlannedUnit]:
+    def _distributions(self, reached: Reached, code: list[PlannedUnit]) -> list[PlannedUnit]:
         installed = self._known.installed
         wanted = distributions.wanted(installed, dict(self._tops(reached)), everything=self._request.environment)
         units = distributions.plan_units(installed, wanted.distributions, wanted.reasons)
-        return on_demand.divide(units, wanted.needed, wanted.requires) if self._request.on_demand else units
+        return on_demand.divide(units, wanted.needed, wanted.requires, code) if self._request.on_demand else units
 
     def _tops(self, reached: Reached) -> Iterator[tuple[str, str]]:
         """The import names that are to be had from distributions, with reasons; the engine's own needs are not."""

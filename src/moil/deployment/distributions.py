@@ -37,7 +37,7 @@ class Wanted:
     reasons: Mapping[str, str]
     #: The names of those that it was seen to need.
     needed: frozenset[str] = frozenset()
-    #: What each of the others requires, by name.
+    #: All that each of the others requires, directly or not, by name.
     requires: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 

@@ -26,14 +26,14 @@ class OnDemand:
         self._view = view
         self.awaited = {one for one in os.listdir(os.path.join(view, "on-demand")) if not one.startswith(".")}
 
-    def find_spec(self, name: str, *_where: object) -> None:
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
         """Have the module's distribution here, if it is one of those that come late. Raises RuntimeError."""
-        top = name.partition(".")[0]
+        top = fullname.partition(".")[0]
         if top in self.awaited:
             if self._is_missing(top):
                 self._bring(top)
-                for one in list(sys.path_importer_cache.values()):
-                    getattr(one, "invalidate_caches", _nothing)()
+            for one in list(sys.path_importer_cache.values()):
+                getattr(one, "invalidate_caches", _nothing)()
             self.awaited.discard(top)
 
     def _is_missing(self, name: str) -> bool:
@@ -50,12 +50,11 @@ class OnDemand:
             )
         finally:
             os.close(writer)
-        with open(reader, encoding="utf-8", errors="replace") as told:
-            trouble = told.read().strip()
         try:
             os.waitpid(process, 0)
         except ChildProcessError:
-            pass  # somebody else waits for all children
+            pass  # it has ended, and somebody else waits for all children
+        trouble = _told(reader)
         if self._is_missing(name):
             why = trouble or "the process that was to do so has failed"
             raise RuntimeError(
@@ -75,6 +74,17 @@ class OnDemand:
             if os.path.isdir(engine):
                 return engine
         raise RuntimeError(f"the engine is no longer in the worker's cache ({notes}): was the cache removed?")
+
+
+def _told(reader: int) -> str:
+    """What has been written to a pipe by now. It may have been inherited by a process that never ends."""
+    os.set_blocking(reader, False)
+    try:
+        return os.read(reader, 1 << 16).decode(errors="replace").strip()
+    except BlockingIOError:
+        return ""
+    finally:
+        os.close(reader)
 
 
 def _nothing() -> None:

@@ -66,7 +66,9 @@ def take_known_way(config: dict[str, Any]) -> None:
         lock = os.open(os.path.join(home, "locks", way["lock"]), os.O_RDWR)
         fcntl.flock(lock, fcntl.LOCK_SH)
         os.stat(way["python"])
-        os.utime(note)
+        for one in (note, way["note"]):
+            if one:
+                os.utime(one)
     except (OSError, ValueError, KeyError):
         return
     os.set_inheritable(lock, True)

@@ -70,11 +70,26 @@ def _link(file: str, from_fd: int, to_fd: int, *, is_link: bool) -> None:
 
 
 def _copy(file: str, from_fd: int, to_fd: int) -> None:
+    """Whole or not at all: another may do the same again after this process was killed."""
+    with suppress(FileNotFoundError):
+        os.stat(file, dir_fd=to_fd, follow_symlinks=False)
+        return
+    staged = f".moil-{os.getpid()}-{hash(file) & 0xFFFFFFFF:x}"
+    try:
+        _write_copy(file, from_fd, staged, to_fd)
+        os.rename(staged, file, src_dir_fd=to_fd, dst_dir_fd=to_fd)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(staged, dir_fd=to_fd)
+        raise
+
+
+def _write_copy(file: str, from_fd: int, to: str, to_fd: int) -> None:
     descriptor = os.open(file, os.O_RDONLY, dir_fd=from_fd)
     with open(descriptor, "rb") as source:
         mode = os.fstat(descriptor).st_mode & 0o111
-        new = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=to_fd)
+        new = os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=to_fd)
         with open(new, "wb") as target:
             shutil.copyfileobj(source, target)
             os.fchmod(new, 0o444 | mode)
-    os.utime(file, (TIME, TIME), dir_fd=to_fd)
+    os.utime(to, (TIME, TIME), dir_fd=to_fd)

@@ -8,7 +8,9 @@ points and console scripts are those at home, and the beginnings of its packages
 
 It must be possible to tell by a name at the top of the import system that the distribution is wanted. So none of this
 is for distributions that have programs or data outside the site directory, that act when Python starts (``.pth``), or
-that share a name with what is there from the beginning.
+that share a name with what is there from the beginning. And what one requires comes with it, as its libraries may be
+loaded without an import: so what is there from the beginning has there all that it requires, and a small distribution
+that requires one that waits, waits too.
 """
 
 from __future__ import annotations
@@ -20,26 +22,29 @@ from moil.core.record import changed
 from moil.deployment.plan import PlannedUnit, Source, UnitKind
 
 LEAST = 1_000_000
-"""Bytes. Smaller ones come at once: that takes no longer than to find out that they are wanted."""
+"""Bytes. Of smaller ones alone it takes no longer to fetch them than to find out that they are wanted."""
 FRONT = "metadata"
 _METADATA = (".dist-info", ".egg-info")
 _CODE = (".py", ".so", ".pyc")
 
 
 def divide(
-    units: Sequence[PlannedUnit], needed: Collection[str], requirements: Mapping[str, Collection[str]]
+    units: Sequence[PlannedUnit],
+    needed: Collection[str],
+    requirements: Mapping[str, Collection[str]],
+    code: Iterable[PlannedUnit] = (),
 ) -> list[PlannedUnit]:
     """The same distributions, those that can wait marked as such, and their front.
 
-    `needed`: the names of those that cannot wait; `requirements`: what each requires, by name.
+    `needed`: the names of those that cannot wait; `requirements`: all that each of the others requires, directly or not, by
+    name. `code`: the user's own units, whose import names hide those of distributions.
     """
-    large = [one for one in units if one.name not in needed and one.size >= LEAST]
-    names = {one.name: frozenset(_import_names(one)) for one in (units if large else ())}
-    waiting = {one.name for one in large if _can_be_told(one, names[one.name])}
-    while shared := _sharing(waiting, names):
-        waiting -= shared
+    if not any(one.size >= LEAST and one.name not in needed for one in units):
+        return list(units)
+    waiting = _waiting(units, needed, requirements, {name for one in code for name in _import_names(one, root="")})
     if not waiting:
         return list(units)
+    names = {one.name: frozenset(_import_names(one)) for one in units if one.name in waiting}
     divided = [
         changed(
             one,
@@ -54,10 +59,27 @@ def divide(
     return [*divided, _front(one for one in divided if one.kind is UnitKind.on_demand)]
 
 
-def _sharing(waiting: Collection[str], names: Mapping[str, frozenset[str]]) -> set[str]:
-    """Those that share an import name with one that cannot wait."""
-    taken = frozenset().union(*(found for name, found in names.items() if name not in waiting))
-    return {name for name in waiting if names[name] & taken}
+def _waiting(
+    units: Sequence[PlannedUnit],
+    needed: Collection[str],
+    requirements: Mapping[str, Collection[str]],
+    taken: Collection[str],
+) -> set[str]:
+    """The names of those that can wait: what is found to be impossible stays so, so this comes to an end."""
+    names = {one.name: frozenset(_import_names(one)) for one in units}
+    able = {one.name for one in units if one.name not in needed and _can_be_told(one, names[one.name])}
+    able = {name for name in able if names[name].isdisjoint(taken)}
+    waiting = {one.name for one in units if one.name in able and one.size >= LEAST}
+    while True:
+        waiting |= {name for name in able if not waiting.isdisjoint(requirements.get(name, ()))}
+        at_once = [name for name in names if name not in waiting]
+        shown = frozenset().union(*(names[name] for name in at_once))
+        unable = {name for name in waiting if names[name] & shown}
+        unable |= {other for name in at_once for other in requirements.get(name, ()) if other in waiting}
+        if not unable:
+            return waiting
+        waiting -= unable
+        able -= unable
 
 
 def _can_be_told(unit: PlannedUnit, names: Collection[str]) -> bool:
@@ -65,9 +87,10 @@ def _can_be_told(unit: PlannedUnit, names: Collection[str]) -> bool:
     return bool(names) and sys.stdlib_module_names.isdisjoint(names) and all(map(_has_place, _tops(unit)))
 
 
-def _tops(unit: PlannedUnit) -> set[str]:
-    """What lies at the top of the site directory, directories with a slash; "" if something lies elsewhere."""
-    parts = {one.path[5:].partition("/")[:2] if one.path.startswith("site/") else ("", "") for one in unit.sources}
+def _tops(unit: PlannedUnit, root: str = "site/") -> set[str]:
+    """What lies at the top of a directory, directories with a slash; "" if something lies elsewhere."""
+    start = len(root)
+    parts = {one.path[start:].partition("/")[:2] if one.path.startswith(root) else ("", "") for one in unit.sources}
     return {f"{first}{slash}" for first, slash in parts}
 
 
@@ -76,8 +99,8 @@ def _has_place(top: str) -> bool:
     return bool(_import_name(top)) or top.endswith((*folders, *_CODE)) or top == "__pycache__/"
 
 
-def _import_names(unit: PlannedUnit) -> Iterator[str]:
-    return filter(None, map(_import_name, _tops(unit)))
+def _import_names(unit: PlannedUnit, root: str = "site/") -> Iterator[str]:
+    return filter(None, map(_import_name, _tops(unit, root)))
 
 
 def _import_name(top: str) -> str:

@@ -42,6 +42,8 @@ class Prepared:
     #: The name of the lock that keeps what is in use from being evicted, and the lock.
     lock: str = ""
     lease: Lease | None = None
+    #: The file that says where the rest of the environment is to be had; "" if nothing is missing.
+    note: str = ""
 
 
 def prepare(pin: Pin, store: JobStore, cache: Cache, source: Source) -> Prepared:
@@ -53,8 +55,7 @@ def prepare(pin: Pin, store: JobStore, cache: Cache, source: Source) -> Prepared
         deployment = manifest.decode(store.get(f"deploy/deployments/{pin.deployment}"), pin.deployment)
         check_platform(deployment.native)
         found, lease = _view(deployment, store, cache, engine)
-        if deployment.on_demand:
-            arrivals.note(found.directory, source)
+        note = str(arrivals.note(found.directory, source)) if deployment.on_demand else ""
     return Prepared(
         python=found.python,
         flags=pin.flags,
@@ -66,6 +67,7 @@ def prepare(pin: Pin, store: JobStore, cache: Cache, source: Source) -> Prepared
         module=deployment.entry.module,
         lock=found.directory.name,
         lease=lease,
+        note=note,
     )
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from moil.authoring import plain
 from moil.authoring.file import File
-from moil.errors import DamagedError, FileError
+from moil.errors import DamagedError, FileError, MoilError
 from moil.ports.job_store import JobStore, ObjectPath, Stage
 
 LISTING = 1
@@ -48,7 +48,11 @@ class FileAccess:
         self.saved: set[str] = set()
 
     def save(self, path: Path, *, move: bool = False) -> File:
-        """Store the content as it is now; with `move` it is gone from its place then. Raises FileError, StoreError."""
+        """Store the content as it is now; with `move` it is gone from its place then. Raises FileError, StoreError.
+
+        A local copy that was fetched stays in any case: who has it relies on it.
+        """
+        move = move and not _lies_in(path, self._local)
         try:
             if path.is_dir():
                 return self._move_tree(path) if move else self._save_tree(path)
@@ -76,46 +80,57 @@ class FileAccess:
         return digest, size
 
     def _is_in_scratch(self, path: Path) -> bool:
-        return self._scratch is not None and Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self._scratch))
+        return self._scratch is not None and _lies_in(path, self._scratch)
 
     def _move_tree(self, root: Path) -> File:
         """All of it, or nothing: what was taken of a directory that cannot be saved whole is put back."""
-        if self._scratch is not None and Path(os.path.realpath(self._scratch)).is_relative_to(os.path.realpath(root)):
+        if root.is_symlink():
+            saved = self._save_tree(root)
+            root.unlink()
+            return saved
+        if self._scratch is not None and _lies_in(self._scratch, root):
             raise FileError(f"cannot give away {root}: it is where the job works; give away a directory in it")
-        taken: dict[Path, str] = {}
+        taken: dict[Path, tuple[str, int]] = {}
         try:
             saved = self._save_tree(root, taken if self._is_in_scratch(root) else None)
+            aside = root.with_name(f".{root.name}-{os.urandom(4).hex()}")
+            root.rename(aside)
         except BaseException:
-            for path, digest in taken.items():
-                self._put_back(digest, path)
+            for path, (digest, mode) in taken.items():
+                self._put_back(digest, path, mode)
             raise
-        if root.is_symlink():
-            root.unlink()
-        else:
-            plain.shell().rmtree(root)
+        plain.shell().rmtree(aside, ignore_errors=True)
         return saved
 
-    def _put_back(self, digest: str, path: Path) -> None:
-        """As a file of its own, which may be changed."""
+    def _put_back(self, digest: str, path: Path, mode: int) -> None:
+        """As a file of its own, which may be changed; where there is no room for that as the store's, to be read only."""
         link = path.with_name(f".{digest}")
-        self._place(digest, link)
-        plain.shell().copyfile(link, path)
-        path.chmod(0o755 if digest.endswith(File.EXECUTABLE) else 0o644)
-        link.unlink()
+        with contextlib.suppress(OSError, MoilError):
+            self._place(digest, link)
+            copy = link.with_suffix(".copy")
+            try:
+                plain.shell().copyfile(link, copy)
+                copy.chmod(mode)
+                copy.replace(path)
+                link.unlink()
+            except OSError:
+                copy.unlink(missing_ok=True)
+                link.replace(path)
 
-    def _save_tree(self, root: Path, taken: dict[Path, str] | None = None) -> File:
-        """With `taken` the files are moved, and noted there."""
+    def _save_tree(self, root: Path, taken: dict[Path, tuple[str, int]] | None = None) -> File:
+        """With `taken` the files are moved, and noted there with their modes."""
         entries, total = [], 0
         for path in _walk(root):
             name = path.relative_to(root).as_posix()
-            if path.is_symlink() and not path.is_dir():
+            if path.is_symlink():
                 entries.append((name, "link", _inner_link(root, path)))
             elif path.is_dir():
                 entries.append((name, "dir", ""))
             else:
+                mode = stat.S_IMODE(path.stat().st_mode)
                 digest, size = self._save_file(path, move=taken is not None)
                 if taken is not None:
-                    taken[path] = digest
+                    taken[path] = digest, mode
                 entries.append((name, "file", digest))
                 total += size
         listing = json.dumps({"v": LISTING, "entries": entries}).encode()
@@ -188,6 +203,10 @@ class FileAccess:
             with contextlib.suppress(FileNotFoundError):
                 staged.replace(cached)
         return cached
+
+
+def _lies_in(path: Path, folder: Path) -> bool:
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def _make_directory(path: Path) -> None:
