@@ -41,10 +41,14 @@ def divide(
     """
     if not any(one.size >= LEAST and one.name not in needed for one in units):
         return list(units)
-    waiting = _waiting(units, needed, requirements, {name for one in code for name in _import_names(one, root="")})
+    tops = {one.name: _tops(one) for one in units}
+    names = {name: frozenset(_import_names(found)) for name, found in tops.items()}
+    taken = {name for one in code for name in _import_names(_tops(one, root=""))}
+    able = {one.name for one in units if one.name not in needed and _can_be_told(tops[one.name], names[one.name])}
+    large = {one.name for one in units if one.size >= LEAST}
+    waiting = _waiting({name for name in able if names[name].isdisjoint(taken)}, large, names, requirements)
     if not waiting:
         return list(units)
-    names = {one.name: frozenset(_import_names(one)) for one in units if one.name in waiting}
     divided = [
         changed(
             one,
@@ -60,16 +64,10 @@ def divide(
 
 
 def _waiting(
-    units: Sequence[PlannedUnit],
-    needed: Collection[str],
-    requirements: Mapping[str, Collection[str]],
-    taken: Collection[str],
+    able: set[str], large: set[str], names: Mapping[str, frozenset[str]], requirements: Mapping[str, Collection[str]]
 ) -> set[str]:
-    """The names of those that can wait: what is found to be impossible stays so, so this comes to an end."""
-    names = {one.name: frozenset(_import_names(one)) for one in units}
-    able = {one.name for one in units if one.name not in needed and _can_be_told(one, names[one.name])}
-    able = {name for name in able if names[name].isdisjoint(taken)}
-    waiting = {one.name for one in units if one.name in able and one.size >= LEAST}
+    """Of those that are able to wait, those that do. What is found to be impossible stays so, so this comes to an end."""
+    waiting = able & large
     while True:
         waiting |= {name for name in able if not waiting.isdisjoint(requirements.get(name, ()))}
         at_once = [name for name in names if name not in waiting]
@@ -82,9 +80,9 @@ def _waiting(
         able -= unable
 
 
-def _can_be_told(unit: PlannedUnit, names: Collection[str]) -> bool:
-    """Whether import names stand for all there is of it."""
-    return bool(names) and sys.stdlib_module_names.isdisjoint(names) and all(map(_has_place, _tops(unit)))
+def _can_be_told(tops: Iterable[str], names: Collection[str]) -> bool:
+    """Whether import names stand for all there is."""
+    return bool(names) and sys.stdlib_module_names.isdisjoint(names) and all(map(_has_place, tops))
 
 
 def _tops(unit: PlannedUnit, root: str = "site/") -> set[str]:
@@ -99,8 +97,8 @@ def _has_place(top: str) -> bool:
     return bool(_import_name(top)) or top.endswith((*folders, *_CODE)) or top == "__pycache__/"
 
 
-def _import_names(unit: PlannedUnit, root: str = "site/") -> Iterator[str]:
-    return filter(None, map(_import_name, _tops(unit, root)))
+def _import_names(tops: Iterable[str]) -> Iterator[str]:
+    return filter(None, map(_import_name, tops))
 
 
 def _import_name(top: str) -> str:
