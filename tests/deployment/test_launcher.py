@@ -79,22 +79,27 @@ def test_a_python_of_another_version_hands_over(tmp_path):
     assert done.returncode == launcher.NO_STORE, done.stderr
 
 
-def test_a_way_is_taken_only_in_the_boot_in_which_it_was_noted(tmp_path):
+def by_way(tmp_path, **more):
+    """With a note of the way in the machine's cache."""
     home = tmp_path / "cache" / f"moil-{os.getuid()}"
     for part in ("ways", "locks"):
-        (home / part).mkdir(parents=True)
+        (home / part).mkdir(parents=True, exist_ok=True)
     home.chmod(0o700)
     (home / "locks" / "lock").touch()
     tool = tmp_path / "python"
     tool.write_text('#!/bin/sh\necho "$MARK $PYTHONPATH $VIRTUAL_ENV"\n')
     tool.chmod(0o755)
     way = {
-        "lock": "lock", "note": "", "python": str(tool), "flags": [], "variables": {"MARK": "taken"}, "path": ["/a", "/b"],
-        "programs": "", "prefix": "/view", "words": {},
+        "boot": launcher.boot_id(), "lock": "lock", "note": "", "python": str(tool), "flags": [], "variables": {"MARK": "taken"},
+        "path": ["/a", "/b"], "programs": "", "prefix": "/view", "words": {},
     }  # fmt: skip
+    (home / "ways" / "way").write_text(json.dumps(way | more))
+    return run(tmp_path, way="way")
+
+
+def test_a_way_is_taken_only_in_the_boot_in_which_it_was_noted(tmp_path):
     for boot_id, status in ((launcher.boot_id(), 0), ("another", launcher.NO_STORE)):
-        (home / "ways" / "way").write_text(json.dumps({**way, "boot": boot_id}))
-        done = run(tmp_path, way="way")
+        done = by_way(tmp_path, boot=boot_id)
         assert done.returncode == status, done.stderr
         assert ("taken /a:/b /view" in done.stdout) is (status == 0)
 
@@ -102,19 +107,9 @@ def test_a_way_is_taken_only_in_the_boot_in_which_it_was_noted(tmp_path):
 @pytest.mark.parametrize("is_there", [True, False])
 def test_who_goes_a_known_way_keeps_the_note_of_its_job_store(tmp_path, is_there):
     """Without it, what is fetched on demand could not be found: then all is prepared anew."""
-    home = tmp_path / "cache" / f"moil-{os.getuid()}"
-    for part in ("ways", "locks"):
-        (home / part).mkdir(parents=True)
-    home.chmod(0o700)
-    (home / "locks" / "lock").touch()
     source = tmp_path / "source"
     if is_there:
         source.touch()
         os.utime(source, (1, 1))
-    way = {
-        "boot": launcher.boot_id(), "lock": "lock", "note": str(source), "python": "/bin/true", "flags": [], "variables": {},
-        "path": [], "programs": "", "prefix": "", "words": {},
-    }  # fmt: skip
-    (home / "ways" / "way").write_text(json.dumps(way))
-    assert run(tmp_path, way="way").returncode == (0 if is_there else launcher.NO_STORE)
+    assert by_way(tmp_path, note=str(source)).returncode == (0 if is_there else launcher.NO_STORE)
     assert not is_there or source.stat().st_mtime > 1

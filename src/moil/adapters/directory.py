@@ -148,8 +148,8 @@ class DirectoryStore:
     def stage(self, path: Path, *, move: bool = False) -> Iterator[StagedFile]:
         """A frozen copy of a local file, on its way to the disk. Raises FileError if that cannot be read.
 
-        With `move` it is the file itself, if that lies on the store's own file system and nobody else can change it; once
-        it was published it is gone from its place in any case. A process that is killed meanwhile leaves it nowhere.
+        With `move` it is the file itself, if that lies on the store's own file system and nobody else can change it. A
+        process that is killed meanwhile leaves it nowhere.
         """
         with disk.explained(self._root), self._taken(path) if move else nullcontext() as taken:
             if taken is not None:
@@ -157,7 +157,7 @@ class DirectoryStore:
                 return
             with self._copied(path) as (fd, staged):
                 disk.begin_flush(fd)
-                yield staged if not move else StagedFile(staged.path, lambda key: _publish_and_remove(staged, key, path))
+                yield staged
 
     @contextmanager
     def _taken(self, path: Path) -> Iterator[StagedFile | None]:
@@ -392,12 +392,6 @@ def _names(folder: str) -> list[str]:
     except FileNotFoundError:
         return []
     return sorted(name.removesuffix(MARK) for name in names if name.endswith((MARK, "/")))
-
-
-def _publish_and_remove(staged: StagedFile, key: str, original: Path) -> None:
-    staged.publish(key)
-    with disk.explained_file("remove", os.fspath(original)):
-        original.unlink(missing_ok=True)
 
 
 def _mode(key: str) -> int:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from moil.core.record import as_dict, record
 from moil.deployment import import_hook
 from moil.deployment.cache import Cache, Lease
 from moil.deployment.links import link_tree
-from moil.deployment.manifest import Deployment, OnDemand, Unit
+from moil.deployment.manifest import Deployment, Unit
 from moil.errors import DeploymentError, MoilError
 from moil.ports.job_store import JobStore
 
@@ -52,26 +52,16 @@ def await_in(view: Path, site: Path, deployment: Deployment) -> None:
         return
     place = view / PLACE
     (place / SOURCES).mkdir(parents=True)
-    by_name = {one.unit.name: one for one in deployment.on_demand}
     for name in {name for one in deployment.on_demand for name in one.import_names}:
-        asked = [one.unit.name for one in deployment.on_demand if name in one.import_names]
+        asked = [one for one in deployment.on_demand if name in one.import_names]
+        wanted = {required for one in asked for required in (one.unit.name, *one.requires)}
         awaited = {
             "site": str(site.relative_to(view)),
-            "units": [as_dict(one.unit) for one in _with_requirements(asked, by_name)],
+            "units": [as_dict(one.unit) for one in deployment.on_demand if one.unit.name in wanted],
         }
         (place / name).write_text(json.dumps(awaited))
     (site / HOOK).write_text(Path(import_hook.__file__).read_text())
     (site / STARTER).write_text(f"import {HOOK.removesuffix('.py')}\n")
-
-
-def _with_requirements(names: Iterable[str], by_name: dict[str, OnDemand]) -> Iterator[OnDemand]:
-    waiting, seen = list(names), set[str]()
-    while waiting:
-        name = waiting.pop()
-        if name not in seen:
-            seen.add(name)
-            yield by_name[name]
-            waiting += by_name[name].requires
 
 
 def note(view: Path, source: Source) -> Path:

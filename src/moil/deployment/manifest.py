@@ -48,7 +48,7 @@ class OnDemand:
     unit: Unit
     #: The names at the top of the import system that ask for it.
     import_names: tuple[str, ...]
-    #: Names of others of this kind that it requires.
+    #: Names of those of this kind that it requires, directly or not.
     requires: tuple[str, ...] = ()
 
 

@@ -72,7 +72,7 @@ class PlannedUnit:
     version: str = ""
     reason: str = ""
     sources: tuple[Source, ...] = ()
-    #: Of what is fetched on demand: the import names that ask for it, and others of its kind that it requires.
+    #: Of what is fetched on demand: the import names that ask for it, and all of its kind that it requires.
     import_names: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
 

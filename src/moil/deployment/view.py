@@ -151,15 +151,13 @@ def _fill(staged: Path, place: Path, deployment: Deployment, unit_directory: Cal
     site = site_packages(staged, deployment.python)
     _frame(staged, site, base, deployment.python)
     parts = (("site", site), ("data", staged))
-    units = [unit_directory(unit) for unit in deployment.environment]
+    units = [unit_directory(unit) for unit in (*deployment.environment, *deployment.front)]
     for unit in units:
         for part, target in parts:
             link_tree(unit / part, target)
     view_python = str(place / "bin" / "python")
     for unit in units:
         _programs(unit / "bin", staged / "bin", view_python)
-    for unit in map(unit_directory, deployment.front):
-        link_tree(unit / "site", site)
     _console_scripts(site, staged / "bin", view_python)
     arrivals.await_in(staged, site, deployment)
     _roots(staged, place, site, deployment, unit_directory)

@@ -83,8 +83,8 @@ class Stage(Protocol):
         """Copy a local file in, so that what the key is made of can be found out while the bytes are being flushed.
 
         The copy is gone at the end of the block unless it was published. With `move` the file itself may be taken instead,
-        if nobody else can change it; once it was published it is gone from its place in any case. So this is for files
-        that nobody would miss if this process was killed meanwhile. Raises FileError.
+        if nobody else can change it; then it is gone from its place once it was published, and at its place again if it was
+        not. So this is for files that nobody would miss if this process was killed meanwhile. Raises FileError.
         """
         ...
 

@@ -97,7 +97,8 @@ class FileAccess:
             root.rename(aside)
         except BaseException:
             for path, (digest, mode) in taken.items():
-                self._put_back(digest, path, mode)
+                if not path.exists():
+                    self._put_back(digest, path, mode)
             raise
         plain.shell().rmtree(aside, ignore_errors=True)
         return saved
@@ -118,7 +119,7 @@ class FileAccess:
                 link.replace(path)
 
     def _save_tree(self, root: Path, taken: dict[Path, tuple[str, int]] | None = None) -> File:
-        """With `taken` the files are moved, and noted there with their modes."""
+        """With `taken` the files may be moved, and are noted there with their modes."""
         entries, total = [], 0
         for path in _walk(root):
             name = path.relative_to(root).as_posix()
