@@ -102,6 +102,7 @@ def test_two_pilots_take_what_is_there(stage, scheduler):
     first, second = Played(stage, 0), Played(stage, 1)
     assert first.claim() == ["0.1"]
     assert second.claim() == ["1.1"]
+    stage.until(lambda: stage.phases("1.1") == [Phase.started])
     first.finish("0.1")
     second.finish("1.1")
     assert stage.ended("0.1").record == b"value"
