@@ -15,6 +15,8 @@ from moil.runtime import zygote
 def main() -> None:
     """Be a zygote until the leader is gone."""
     number = int(sys.argv.pop(1))
+    if os.environ.get("LD_BIND_NOW") == "Moil":
+        del os.environ["LD_BIND_NOW"]  # see `moil.runtime.interpreter`; no job's own programs need it
     os.closerange(number + 1, os.sysconf("SC_OPEN_MAX"))
     channel = zygote.connect(number)
     zygote.Zygote(channel, open_store).serve()

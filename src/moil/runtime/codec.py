@@ -47,6 +47,9 @@ class Found:
     files: set[str] = field(default_factory=set)
 
 
+_NOTHING_FOUND = Found()
+
+
 def fulfil(call: int, path: Steps) -> NoReturn:
     """The stored form of a promise. Never called: `loads` puts the real thing in its place."""
     raise PromiseError("stored bytes that hold a promise were unpickled without their values")
@@ -65,9 +68,9 @@ class Encoder:
 
     def dumps(self, value: object) -> tuple[bytes, Found]:
         """The value as bytes. Raises PromiseError, CallError, and whatever pickle raises."""
-        found = Found()
         if type(value) in _SIMPLE:
-            return pickle.dumps(value, PROTOCOL), found
+            return pickle.dumps(value, PROTOCOL), _NOTHING_FOUND
+        found = Found()
         try:
             return self._dump(_ReferencePickler, value, found), found
         except MoilError:

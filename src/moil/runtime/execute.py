@@ -42,7 +42,10 @@ class Execution:
     """One attempt of a job or a service, in this process."""
 
     def __init__(self, task: Task, place: Place) -> None:
+        #: It is to be brought up and stopped, not run.
+        self.is_service = task.service
         self._task = task
+        self._outcome = OutcomeRecord(job=task.job, attempt=task.attempt)
         self._store = place.store
         self._files = FileAccess(place.store, place.cache, place.files, place.scratch)
         self._recorder = AttemptRecorder(
@@ -78,6 +81,7 @@ class Execution:
     def stop(self) -> OutcomeRecord:
         """Let a service go on after its yield, to its end; never raises."""
         assert self._generator is not None, "only a service that is up can be stopped"
+        self._outcome = OutcomeRecord(job=self._task.job, attempt=self._task.attempt)
         try:
             with ambient.recording(self._recorder):
                 try:
@@ -104,18 +108,19 @@ class Execution:
             raise MoilError(
                 f"what job {self._task.name} returned cannot be stored: {error}; return plain data, a File or a promise"
             ) from error
-        return OutcomeRecord(
-            job=self._task.job,
-            attempt=self._task.attempt,
-            value=codec.place(data, self._store),
-            refs=tuple(sorted(found.refs)),
-            calls=tuple(self._recorder.calls),
-            files=tuple(sorted(self._files.saved | found.files)),
-        )
+        outcome, calls, saved = self._outcome, self._recorder.calls, self._files.saved
+        outcome.value = codec.place(data, self._store)
+        if found.refs:
+            outcome.refs = tuple(sorted(found.refs))
+        if calls:
+            outcome.calls = tuple(calls)
+        if saved or found.files:
+            outcome.files = tuple(sorted(saved | found.files))
+        return outcome
 
     def _failed(self, error: BaseException) -> OutcomeRecord:
-        outcome = Outcome.out_of_memory if isinstance(error, MemoryError) else Outcome.failed
-        return OutcomeRecord(job=self._task.job, attempt=self._task.attempt, outcome=outcome, failure=describe(error))
+        kind = Outcome.out_of_memory if isinstance(error, MemoryError) else Outcome.failed
+        return OutcomeRecord(job=self._task.job, attempt=self._task.attempt, outcome=kind, failure=describe(error))
 
 
 def describe(error: BaseException) -> Failure:

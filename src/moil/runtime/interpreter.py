@@ -21,6 +21,10 @@ from moil.errors import UsageError
 BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from moil.worker import main; main()"
 """What the interpreter is told to run; its arguments are where the engine is and the number of the open socket."""
 
+LINKED = {"LD_BIND_NOW": "Moil"}
+"""Makes the dynamic linker look everything up before the program starts. Else it would look up a function when that is first
+called, and every fork would be the first to call some (`_exit`); it takes no longer (measured with glibc 2.36)."""
+
 CHANNEL = 3
 """The socket's number there."""
 _HIGH = 64
@@ -66,7 +70,7 @@ class Interpreter:
         self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._errors = os.memfd_create("errors")
         with theirs:
-            self._pid = _spawn([*command, str(CHANNEL)], self.env, theirs.fileno(), self._errors)
+            self._pid = _spawn([*command, str(CHANNEL)], LINKED | self.env, theirs.fileno(), self._errors)
         self._pidfd = os.pidfd_open(self._pid)
 
     def wait(self, seconds: float) -> bool:

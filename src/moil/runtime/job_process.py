@@ -7,7 +7,6 @@ no exit handlers of the supervisor's, no flush of anything but its own streams.
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
 import resource
@@ -15,15 +14,18 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
+from os import _exit, dup2, setsid
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 from moil.core import wire
 from moil.core.record import field, record
 from moil.core.records import Outcome
+from moil.errors import DamagedError
 from moil.ports.job_store import JobStore
-from moil.runtime import messages, processes
+from moil.runtime import messages
 from moil.runtime.execute import Execution, Place, describe
+from moil.runtime.processes import die_with_parent
 from moil.runtime.records import OutcomeRecord, decode_task, encode_outcome
 from moil.runtime.slot_directory import SlotDirectory
 
@@ -97,7 +99,12 @@ class Channel(Protocol):
 
 
 class JobProcess:
-    """The process itself, from the fork on."""
+    """The process itself.
+
+    What can be made ready before the fork is made ready there: a page that the fork is the first to write to must be copied,
+    while its parent, once the fork before is gone, has them all to itself. And what comes after the fork has been practised
+    (`moil.runtime.practice`), but for `run` itself, which is short, and looks nothing up by name.
+    """
 
     def __init__(
         self, order: Order, house: House, channel: Channel, *, stop: int = -1, cpu_before: float = 0.0
@@ -105,18 +112,30 @@ class JobProcess:
         self._order, self._house, self._channel, self._stop = order, house, channel, stop
         self._started = time.monotonic()
         self._cpu_before = cpu_before
+        self._spill = f"{house.work}/{order.token}.outcome"
+        self._load = house.load
+        self._execution: Execution | None = None
+        self._damage: DamagedError | None = None
+        try:
+            self._execution = Execution(decode_task(order.record), place_of(house, order.home))
+        except DamagedError as error:
+            self._damage = error
 
     def run(self, parent: int, log: int) -> NoReturn:
         """Do the job and end the process."""
         code = 1
         try:
             settle_in(parent, log)
-            self.report(messages.RETURNED, self.work())
+            self.carry_out()
             code = 0
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is told and the process ends
             os.write(2, f"moil: the worker failed: {type(error).__name__}: {error}\n".encode())
         finally:
-            os._exit(code)
+            _exit(code)
+
+    def carry_out(self) -> None:
+        """Do the job, and tell what came of it."""
+        self.report(messages.RETURNED, self.work())
 
     def work(self) -> OutcomeRecord:
         """Do the job; what came of it has yet to be reported."""
@@ -124,12 +143,15 @@ class JobProcess:
         if order.env:
             os.environ.update(order.env)
         try:
-            self._house.load()
-            task = decode_task(order.record)
+            load = self._load
+            load()
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is told and the process ends
             return _told(unloadable(order.token, error))
-        execution = Execution(task, place_of(self._house, order.home))
-        return _told(self._serve(execution) if task.service else execution.run())
+        execution = self._execution
+        if execution is None:
+            assert self._damage is not None
+            return _told(unloadable(order.token, self._damage))
+        return _told(self._serve(execution) if execution.is_service else execution.run())
 
     def _serve(self, execution: Execution) -> OutcomeRecord:
         up = execution.start()
@@ -143,10 +165,9 @@ class JobProcess:
     def report(self, kind: bytes, record: OutcomeRecord) -> float:
         """Tell the leader; the seconds of CPU that this process has used so far."""
         cpu, peak = used()
-        token = self._order.token
         body, wall = encode_outcome(record), time.monotonic() - self._started
-        told = messages.Message(kind, token, body, wall, cpu - self._cpu_before, peak)
-        self._channel.sendall(told.packet(f"{self._house.work}/{token}.outcome"))
+        told = messages.Message(kind, self._order.token, body, wall, cpu - self._cpu_before, peak)
+        self._channel.sendall(told.packet(self._spill))
         return cpu
 
 
@@ -169,10 +190,10 @@ def _told(record: OutcomeRecord) -> OutcomeRecord:
 
 def settle_in(parent: int, log: int) -> None:
     """Leave the supervisor's session and streams behind; its standard input is empty already, its signals are ready."""
-    os.setsid()
-    processes.die_with_parent(parent)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
+    setsid()
+    die_with_parent(parent)
+    dup2(log, 1)
+    dup2(log, 2)
     reseed()
 
 
@@ -211,8 +232,10 @@ def reseed() -> None:
 def flush() -> None:
     """Bring out what the job printed."""
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(ValueError, OSError, AttributeError):
+        try:  # noqa: SIM105 - a context manager would be written to, and its class, and its methods
             stream.flush()
+        except (ValueError, OSError, AttributeError):
+            pass
 
 
 def used() -> tuple[float, int]:

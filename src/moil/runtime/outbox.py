@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from struct import Struct
 
@@ -53,10 +52,12 @@ class Outbox:
     def keep(self, packet: bytes) -> None:
         """Put it there. Where there is no room the job may have to run again, if the leader is killed just then."""
         file, data = self._files[self._current], _LENGTH.pack(len(packet)) + packet
-        with suppress(OSError):
+        try:
             written = os.write(file, data)
             if written < len(data):
                 os.ftruncate(file, os.fstat(file).st_size - written)
+        except OSError:
+            pass
 
     def remove(self) -> None:
         """With all that is in it."""

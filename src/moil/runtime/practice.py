@@ -42,8 +42,7 @@ def practise(house: House) -> None:
     with ours, theirs:
         for _ in range(TIMES):
             outbox.turn()
-            attempt = JobProcess(Order.read(packet, home), stage, Voice(theirs, outbox))
-            attempt.report(messages.RETURNED, attempt.work())
+            JobProcess(Order.read(packet, home), stage, Voice(theirs, outbox)).carry_out()
             ours.recv(messages.PACKET)
     outbox.remove()
 

@@ -13,7 +13,8 @@ import functools
 import os
 import signal
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from os import getppid
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -23,19 +24,24 @@ LINUX = sys.platform == "linux"
 
 def become_subreaper() -> None:
     """Orphans among this process's descendants become its children."""
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)()
 
 
 def die_with_parent(parent: int) -> None:
     """Have the kernel kill this process when its parent (of this id) dies; at once if that has happened already."""
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
+    _die_with_parent()
+    if getppid() != parent:
         os._exit(1)
 
 
-def _prctl(option: int, value: int) -> None:
+def _prctl(option: int, value: int) -> Callable[[], object]:
     if LINUX and _libc is not None:
-        _libc.prctl(option, value, 0, 0, 0)
+        return functools.partial(_libc.prctl, option, value, 0, 0, 0)
+    return _nothing
+
+
+def _nothing() -> None:
+    """There is no such call here."""
 
 
 def _load_libc() -> ctypes.CDLL | None:
@@ -46,6 +52,7 @@ def _load_libc() -> ctypes.CDLL | None:
 
 
 _libc = _load_libc()
+_die_with_parent = _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def age() -> float:

@@ -130,9 +130,9 @@ def encode_outcome(record: OutcomeRecord) -> bytes:
     """The outcome as bytes."""
     failure = record.failure
     told = None if failure is None else (failure.error, failure.where, failure.traceback, failure.host)
-    calls = tuple(map(_call_fields, record.calls))
+    calls = tuple(map(_call_fields, record.calls)) if record.calls else ()
     value = _put(record.value)
-    fields = (record.job, record.attempt, record.outcome.value, value, record.refs, calls, record.files, told)
+    fields = (record.job, record.attempt, str(record.outcome), value, record.refs, calls, record.files, told)
     return _HEAD + marshal.dumps(fields, _MARSHAL)
 
 

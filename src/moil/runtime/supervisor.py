@@ -129,12 +129,13 @@ class _Attempt:
         parent, slot, service = os.getpid(), self._slot, self._order.service
         if not service:
             slot.turn()
+        voice = slot.channel if service else slot.voice  # services are started anew by every leader
+        run, log = JobProcess(self._order, slot.house, voice, stop=stop).run, slot.log.fd
         pid = os.fork()
         if pid == 0:
             if stop >= 0:
                 os.close(self._stop_end)
-            voice = slot.channel if service else slot.voice  # services are started anew by every leader
-            JobProcess(self._order, slot.house, voice, stop=stop).run(parent, slot.log.fd)
+            run(parent, log)
         if stop >= 0:
             os.close(stop)
         return pid
