@@ -34,7 +34,6 @@ from moil.adapters import disk
 from moil.adapters.journal_file import FileJournal, JournalDirectory
 from moil.adapters.keys import check_key, is_key
 from moil.adapters.shelf import DirectoryShelf
-from moil.core.record import record
 from moil.errors import KeyExists, NoSuchKey, StoreError
 
 FORMAT = 1
@@ -57,12 +56,13 @@ def object_path(path: Path | str, key: str) -> Path:
     return Path(path, "objects", key + MARK)
 
 
-@record(kw_only=False)
 class StagedFile:
-    """See `moil.ports.job_store.Staged`."""
+    """See `moil.ports.job_store.Staged`. No record: each job that saves a file makes one, and would be the first to."""
 
-    path: str
-    publish: Callable[[str], None]
+    __slots__ = ("path", "publish")
+
+    def __init__(self, path: str, publish: Callable[[str], None]) -> None:
+        self.path, self.publish = path, publish
 
 
 class DirectoryStore:
