@@ -5,7 +5,8 @@ the user's Python in the worker's order of the import path (`moil.deployment.reh
 fail on a worker after an hour in a queue fails here, in a second; and here there is somebody who knows what lies at home
 and why it was not shipped.
 
-What passed is remembered on this machine by deployment and call, so a second run does not pay for it.
+What passed is remembered on this machine by deployment, and by what the call refers to, so a second run does not pay for it,
+whatever it is to work on.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any
 from moil.core.record import record
 from moil.deployment import rehearsal
 from moil.deployment.plan import Plan
+from moil.deployment.references import references
 from moil.errors import DeploymentError
 
 PATIENCE = 300.0
@@ -72,7 +74,9 @@ def rehearse(what: Rehearsal) -> None:
 
 def _name(what: Rehearsal) -> str:
     told = "\0".join([what.deployment, what.python, *what.modules])
-    return hashlib.sha256(told.encode() + what.call).hexdigest()
+    names = references(what.call) if what.call else frozenset()
+    asked = what.call if names is None else "\0".join(sorted(names)).encode()
+    return hashlib.sha256(told.encode() + b"\0\0" + asked).hexdigest()
 
 
 def _tried(what: Rehearsal) -> rehearsal.Finding:
