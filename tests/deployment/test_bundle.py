@@ -1,5 +1,6 @@
 """The engine's archive: the same every time, compiled where it can be remembered, and believed only whole."""
 
+import hashlib
 import io
 import os
 import py_compile
@@ -9,6 +10,8 @@ import zipfile
 
 import pytest
 
+from moil.adapters.directory import DirectoryStore
+from moil.adapters.memory import MemoryStore
 from moil.deployment import bundle, bytecode
 
 
@@ -99,3 +102,28 @@ def test_what_nobody_has_asked_for_in_a_month_goes(memory):
     left = {one.name for one in memory.iterdir()}
     assert "recent" in left
     assert "old" not in left
+
+
+def test_the_next_run_takes_it_from_the_shelf(memory, tmp_path, monkeypatch):
+    first = bundle.put(DirectoryStore(tmp_path / "one", create=True), memory)
+    store = DirectoryStore(tmp_path / "two", create=True)
+    monkeypatch.setattr(DirectoryStore, "put", lambda *_, **__: pytest.fail("it was written again"))
+    assert bundle.put(store, memory) == first
+    data = store.get(bundle.engine_key(first.digest))
+    assert (hashlib.sha256(data).hexdigest(), len(data)) == (first.digest, first.size)
+
+
+@pytest.mark.parametrize("note", [b"", b"x" * 80, b"ab" * 20])
+def test_a_note_that_names_nothing_is_not_followed(memory, tmp_path, note):
+    first = bundle.put(DirectoryStore(tmp_path / "one", create=True), memory)
+    (place,) = memory.iterdir()
+    place.write_bytes(note)
+    assert bundle.put(DirectoryStore(tmp_path / "two", create=True), memory).digest
+    assert place.stat().st_size > first.size
+
+
+def test_without_a_shelf_it_is_written(memory):
+    store = MemoryStore()
+    unit = bundle.put(store, memory)
+    assert hashlib.sha256(store.get(bundle.engine_key(unit.digest))).hexdigest() == unit.digest
+    assert bundle.put(store, memory) == unit

@@ -15,7 +15,7 @@ import io
 import os
 import time
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,7 +23,7 @@ import cloudpickle
 
 from moil.deployment import bytecode
 from moil.deployment.manifest import Unit
-from moil.ports.job_store import JobStore
+from moil.ports.job_store import DurableStore
 from moil.version import __version__
 
 ENGINE = Path(__file__).parent.parent
@@ -39,7 +39,7 @@ def engine_key(digest: str) -> str:
 
 def build(memory: Path | None) -> bytes:
     """The archive. `memory`: a directory where it is remembered; None: nowhere, and nothing in it is compiled."""
-    files = [(name, path.read_bytes()) for name, path in sorted(_files())]
+    files = _read()
     if memory is None:
         return _zipped(files)
     place = memory / _digest(files)
@@ -50,13 +50,31 @@ def build(memory: Path | None) -> bytes:
     return known
 
 
-def put(store: JobStore, memory: Path | None = None) -> Unit:
-    """Have the engine's archive in the store; the unit that names it."""
-    data = build(memory)
-    unit = Unit(name="moil", digest=hashlib.sha256(data).hexdigest(), version=__version__, size=len(data))
-    if not any(True for _ in store.keys(engine_key(unit.digest))):
-        store.put(engine_key(unit.digest), data)
-    return unit
+def put(store: DurableStore, memory: Path | None = None) -> Unit:
+    """Have the engine's archive in the store, from the shelf if that has it; the unit that names it."""
+    known = None if memory is None else _noted(memory / _digest(_read()))
+    if known is None or not _has(store, known):
+        data = build(memory)
+        known = _unit(hashlib.sha256(data).hexdigest(), len(data))
+        if not _has(store, known):
+            store.put(engine_key(known.digest), data)
+            if store.shelf is not None:
+                store.shelf.keep([engine_key(known.digest)])
+    return known
+
+
+def _unit(digest: str, size: int) -> Unit:
+    return Unit(name="moil", digest=digest, version=__version__, size=size)
+
+
+def _has(store: DurableStore, unit: Unit) -> bool:
+    """Whether it is there, now that the shelf has been asked."""
+    key = engine_key(unit.digest)
+    return any(True for _ in store.keys(key)) or (store.shelf is not None and store.shelf.lend([key]))
+
+
+def _read() -> list[tuple[str, bytes]]:
+    return [(name, path.read_bytes()) for name, path in sorted(_files())]
 
 
 def _zipped(files: Iterable[tuple[str, bytes]]) -> bytes:
@@ -96,6 +114,16 @@ def _recall(place: Path) -> bytes | None:
     return None
 
 
+def _noted(place: Path) -> Unit | None:
+    """The archive's unit, by what is written before it; whether it is whole is for its readers to see."""
+    with suppress(OSError, ValueError), place.open("rb") as note:
+        os.utime(place)
+        digest = note.read(64).decode()
+        if len(bytes.fromhex(digest)) == hashlib.sha256().digest_size:
+            return _unit(digest, os.fstat(note.fileno()).st_size - 64)
+    return None
+
+
 def _remember(place: Path, data: bytes) -> None:
     """One that cannot be kept only costs time. Those that nobody has asked for in a month go."""
     with suppress(OSError):
@@ -109,11 +137,14 @@ def _remember(place: Path, data: bytes) -> None:
 
 
 def _files() -> Iterator[tuple[str, Path]]:
-    for path in ENGINE.rglob("*.py"):
-        inner = path.relative_to(ENGINE)
-        if inner.parts[0] not in _NOT_FOR_WORKERS:
-            yield f"moil/{inner.as_posix()}", path
+    yield from _modules(ENGINE, "moil", _NOT_FOR_WORKERS)
     yield "moil/py.typed", ENGINE / "py.typed"
-    home = Path(cloudpickle.__file__).parent
-    for path in home.rglob("*.py"):
-        yield f"cloudpickle/{path.relative_to(home).as_posix()}", path
+    yield from _modules(Path(cloudpickle.__file__).parent, "cloudpickle")
+
+
+def _modules(package: Path, name: str, without: Collection[str] = ()) -> Iterator[tuple[str, Path]]:
+    for folder, inner, files in os.walk(package):
+        if folder == str(package):
+            inner[:] = [one for one in inner if one not in without]
+        within = Path(name, Path(folder).relative_to(package)).as_posix()
+        yield from ((f"{within}/{file}", Path(folder, file)) for file in files if file.endswith(".py"))
