@@ -30,11 +30,14 @@ class Classifier:
 
     def __init__(self, claimed: Callable[[str], bool]) -> None:
         self._places: dict[str, Owner] = {}
+        #: What has been asked before: a program has hundreds of modules, and is asked for each more than once.
+        self._owners: dict[str, Owner] = {}
         self._sites: set[str] = set()
         self._claimed = claimed
 
     def add(self, owner: Owner, places: Iterable[str], *, site: bool = False) -> None:
         """These directories are this owner's; a place that is written down already stays as it is."""
+        self._owners.clear()
         for place in places:
             for spelling in _spellings(place):
                 self._places.setdefault(spelling, owner)
@@ -51,6 +54,11 @@ class Classifier:
 
     def owner(self, path: str) -> Owner:
         """Whose a file is; what lies nowhere in particular is the user's."""
+        if path not in self._owners:
+            self._owners[path] = self._found_owner(path)
+        return self._owners[path]
+
+    def _found_owner(self, path: str) -> Owner:
         found = self.place(path)
         if found is None:
             return Owner.user

@@ -40,14 +40,16 @@ def sources(distribution: Distribution, editable: Editable | None, *, owned: Own
         listed = [] if distribution.link else list(_below_tops(distribution))
     else:
         listed = _recorded(distribution, editable.hooks if editable else ())
+    site = distribution.site + os.sep
     for path in listed:
-        one = _source(distribution, path, reason)
+        is_inside = not path.startswith(("../", "/"))
+        one = _file(site + path, f"site/{path}", reason) if is_inside else _source(distribution, path, reason)
         if one is not None:
             found.setdefault(one.path, one)
     if distribution.record is not None:
         why = f"lies in {distribution.name}, and in no RECORD"
         for path in _unrecorded(distribution, owned):
-            one = _source(distribution, path, why)
+            one = _file(site + path, f"site/{path}", why)
             if one is not None:
                 found.setdefault(one.path, one)
     return [found[path] for path in sorted(found)]
@@ -148,10 +150,7 @@ def _source(distribution: Distribution, path: str, reason: str) -> Source | None
         return None
     if where.startswith("bin/") and (distribution.script_names & {where[4:], where[4:].removesuffix("-script.py")}):
         return None
-    if path.startswith(("../", "/")):
-        origin = os.path.normpath(os.path.join(distribution.site, path))
-    else:
-        origin = f"{distribution.site}{os.sep}{path}"
+    origin = os.path.normpath(os.path.join(distribution.site, path))
     if where.startswith("bin/"):
         return _script(origin, where, reason)
     return _file(origin, where, reason)

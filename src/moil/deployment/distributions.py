@@ -245,6 +245,9 @@ def _visible(installed: Installed, one: Distribution, sources: list[Source]) -> 
     """All site directories become one on a worker: what would have been hidden at home must not mix with what hid it."""
     before = installed.sites[: installed.site_number(one)]
     hidden = {top for top in one.tops for site in before if _has_module(site, top)}
+    if not hidden:
+        yield from sources
+        return
     for source in sources:
         top = source.path.removeprefix("site/").partition("/")[0].partition(".")[0]
         if top not in hidden or not source.path.startswith("site/") or _is_metadata(source.path):

@@ -19,9 +19,10 @@ from pathlib import Path
 from moil.core.record import record
 from moil.deployment import bytecode, pack
 from moil.deployment.listing import EXECUTABLE, FILE, Listing
-from moil.deployment.plan import STAMP, Source, stamp_of
+from moil.deployment.plan import SAME, Source, stamp_of
 
 RACY = 2.0
+_FILES = (FILE, EXECUTABLE)
 
 
 @record(kw_only=False)
@@ -64,25 +65,22 @@ class Fingerprint:
 def _fingerprint(sources: Sequence[Source], stamps: Mapping[str, bytes]) -> Fingerprint:
     """What stamps there are is believed."""
     told: list[str] = []
-    newest, seen = 0, set[str]()
+    found: dict[str, bytes] = {}
     for one in sources:
-        told.append(f"{one.path}\0{one.kind}\0{one.target}\0{one.transform}")
+        told.append(f"{one.path}\0{one.kind}\0{one.target}\0{one.transform}\0{one.origin}")
         if one.content is not None:
             told.append(hashlib.sha256(one.content).hexdigest())
-        elif one.kind in (FILE, EXECUTABLE):
+        elif one.kind in _FILES:
             for path in (one.origin, bytecode.source_of(one.origin)) if one.transform else (one.origin,):
-                if path in seen:
-                    continue
-                seen.add(path)
-                try:
-                    stamp = stamps.get(path) or stamp_of(os.stat(path))
-                except OSError:
-                    return Fingerprint("", 0.0)
-                size, time, inode, change = STAMP.unpack(stamp)
-                told.append(f"{path}\0{size}\0{time}\0{inode}")
-                newest = max(newest, change)
-    digest = hashlib.sha256("\0".join(told).encode(errors="surrogateescape")).hexdigest()
-    return Fingerprint(digest, newest / 1e9)
+                if path not in found:
+                    try:
+                        found[path] = stamps.get(path) or stamp_of(os.stat(path))
+                    except OSError:
+                        return Fingerprint("", 0.0)
+    digest = hashlib.sha256("\0".join(told).encode(errors="surrogateescape"))
+    digest.update(b"".join([stamp[:SAME] for stamp in found.values()]))
+    newest = max([stamp[SAME:] for stamp in found.values()], default=bytes(8))
+    return Fingerprint(digest.hexdigest(), int.from_bytes(newest, "big", signed=True) / 1e9)
 
 
 class Memory:

@@ -172,8 +172,10 @@ def _rank(path: str, target: Platform, python: str) -> int:
 def _files(unit: PlannedUnit) -> Iterator[tuple[Source, Platform]]:
     """The native files of a unit; programs are recognised by their first bytes."""
     for one in unit.sources:
-        name = one.path.rpartition("/")[2]
-        if one.origin and (_LIBRARY.search(name) or one.kind == EXECUTABLE):
+        is_program = one.kind == EXECUTABLE
+        if not is_program and one.path.endswith((".py", ".pyc")):
+            continue
+        if one.origin and (is_program or _LIBRARY.search(one.path.rpartition("/")[2])):
             found = platform_of(one.origin)
             if found is not None:
                 yield one, found

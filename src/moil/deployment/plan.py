@@ -27,9 +27,12 @@ class UnitKind(StrEnum):
     front = "front"
 
 
-STAMP = struct.Struct("QqQq")
+STAMP = struct.Struct(">QqQq")
 """What shows whether a file has changed: its size, the time of its content in nanoseconds, its inode, and the time of its
-newest change. An environment has ten thousand files and more, so each takes as little memory as it can."""
+newest change. An environment has ten thousand files and more, so each takes as little memory as it can, and is never taken
+apart: of two, the one whose end is larger has changed later."""
+SAME = STAMP.size - 8
+"""Bytes of a stamp that say what a file is; the others say when that began."""
 
 
 def stamp_of(found: os.stat_result) -> bytes:
