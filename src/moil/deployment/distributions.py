@@ -87,7 +87,8 @@ class Installed:
     def owner(self, file: str) -> Distribution | None:
         """Whose a file is: whoever's RECORD lists it, or has the package that it lies in; None if it is nobody's."""
         absolute = os.path.abspath(file)
-        for one in (absolute, os.path.realpath(absolute)):
+        for spelling in (str, os.path.realpath):  # the second takes a while, and is seldom asked for
+            one = spelling(absolute)
             if one in self._outside:
                 return self._outside[one]
             for start, site in self._starts:
