@@ -1,6 +1,7 @@
 """The batch system of this machine passes the suite, and shares the machine out as it should."""
 
 import os
+import subprocess
 import sys
 
 import pytest
@@ -12,8 +13,8 @@ from moil.adapters.machine import Machine
 from moil.core.records import Outcome
 from moil.core.requirements import GIB, MIB, Accelerator, Ceiling, Requirements
 from moil.errors import UsageError
-from moil.ports.batch_system import Phase
-from moil.runtime import entry, messages, processes
+from moil.ports.batch_system import Phase, Submission
+from moil.runtime import codec, entry, messages, processes
 from moil.runtime.interpreter import worker_command
 from moil.runtime.messages import Message
 from moil.runtime.reactor import SelectorReactor, SystemClock
@@ -23,7 +24,7 @@ from moil.testing.batch_system import SMALL, BatchSystemTests, Bench, serves, to
 pytestmark = pytest.mark.slow
 
 
-def make_bench(tmp_path, isolation="job", ceiling=None, command=None, late=None):
+def make_bench(tmp_path, isolation="job", ceiling=None, command=None, late=None, env=None):
     store = DirectoryStore(tmp_path / "store", create=True)
     work = tmp_path / "work"
     work.mkdir()
@@ -38,7 +39,7 @@ def make_bench(tmp_path, isolation="job", ceiling=None, command=None, late=None)
         "env": {},
         "sweep": [],
     }
-    launch = Launch(command=command or worker_command(None), env=dict(os.environ), header=header, work=work)
+    launch = Launch(command=command or worker_command(None), env=env or dict(os.environ), header=header, work=work)
     machine = Machine(ceiling or Ceiling(cores=2, memory=4 * GIB, disk=GIB, accelerators=2))
     return Bench(LocalBatchSystem(reactor, machine, launch, late=late or {}), reactor, store)
 
@@ -112,6 +113,40 @@ def test_what_ends_with_an_attempt_is_only_its_own(tmp_path):
         assert (tmp_path / "later").exists()
         bench.wait(bench.submit(touches, tmp_path / "last", 0.0), Phase.ended)
         assert before <= set(processes.tree(os.getpid()))
+    finally:
+        bench.batch.close()
+        bench.reactor.close()
+
+
+@pytest.mark.parametrize("isolation", ["job", "worker"])
+def test_a_task_that_cannot_be_read_fails_and_the_slot_goes_on(tmp_path, isolation):
+    bench = make_bench(tmp_path, isolation, ceiling=Ceiling(cores=1, memory=GIB, disk=GIB, accelerators=0))
+    try:
+        broken = Submission(token=token(7, 1), name="broken", requirements=SMALL, task=b"M\x02no record")
+        (attempt,) = bench.batch.submit([broken])
+        found = bench.outcome(attempt)
+        assert found.outcome is Outcome.failed
+        assert "a task record is damaged" in found.failure.error
+        assert bench.wait(attempt, Phase.ended)
+        assert bench.outcome(bench.submit(touches, tmp_path / "note", 0.0)).outcome is Outcome.completed
+    finally:
+        bench.batch.close()
+        bench.reactor.close()
+
+
+@moil.job
+def variable(name):
+    """What a job, and a program that it starts, find in the environment."""
+    return os.environ.get(name), subprocess.check_output(["sh", "-c", f"echo ${name}"], text=True).strip()
+
+
+@pytest.mark.parametrize("given", [None, "1"])
+def test_how_the_interpreter_is_linked_is_nothing_to_the_job(tmp_path, given):
+    env = {name: value for name, value in os.environ.items() if name != "LD_BIND_NOW"} | ({"LD_BIND_NOW": given} if given else {})
+    bench = make_bench(tmp_path, env=env)
+    try:
+        found = bench.outcome(bench.submit(variable, "LD_BIND_NOW"))
+        assert codec.loads(codec.fetch(found.value, bench.store)) == (given, given or "")
     finally:
         bench.batch.close()
         bench.reactor.close()
