@@ -82,7 +82,7 @@ class File:
 
     def require(self) -> None:
         """Raises FileError if it is at home and is not there."""
-        if self.digest is None and not self.path().exists():
+        if self.digest is None and not os.path.exists(self.path()):
             raise FileError(f"{self._path}: no such file; check the path, which is relative to {os.getcwd()}")
 
     @property

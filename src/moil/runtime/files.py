@@ -28,6 +28,8 @@ _CHUNK = 1 << 16
 WORTH_STAGING = 1 << 18, 1 << 26
 """Bytes of files that are hashed while their copy is being flushed, from and to: smaller ones have little to wait for,
 and a larger one may be there already, which would be found out too late."""
+_SHA256 = hashlib.sha256()
+"""Of nothing. OpenSSL has to find an algorithm before its first use, so that is not left to each job."""
 MOST_EVICTIONS = 3
 """How often a copy is fetched again that others have evicted before it was linked."""
 
@@ -35,7 +37,8 @@ MOST_EVICTIONS = 3
 class FileAccess:
     """Saves and fetches the files of one attempt. `cache` is shared by the attempts on this machine, `local` is not.
 
-    What lies in `scratch` goes with the attempt, so what is given away there may be moved into the store.
+    What lies in `scratch` goes with the attempt, so what is given away there may be moved into the store. No part of either
+    path is a link.
     """
 
     def __init__(self, store: JobStore, cache: Path, local: Path, scratch: Path | None = None) -> None:
@@ -52,19 +55,20 @@ class FileAccess:
 
         A local copy that was fetched stays in any case: who has it relies on it.
         """
-        move = move and not _lies_in(path, self._local)
+        real = os.path.realpath(path) if move else ""
+        move = move and not _lies_in(real, self._local)
         try:
-            if path.is_dir():
-                return self._move_tree(path) if move else self._save_tree(path)
-            digest, size = self._save_file(path, move=move and self._is_in_scratch(path))
+            found = os.stat(path)
+            if stat.S_ISDIR(found.st_mode):
+                return self._move_tree(path, real) if move else self._save_tree(path)
+            digest, size = self._save_file(path, found, move=move and self._is_in_scratch(real))
             if move:
                 path.unlink(missing_ok=True)
         except OSError as error:
             raise FileError(f"cannot save {path}: {error.strerror or error}") from error
         return File.stored(path.name, digest, size, path=None)
 
-    def _save_file(self, path: Path, *, move: bool) -> tuple[str, int]:
-        found = os.stat(path)
+    def _save_file(self, path: Path, found: os.stat_result, *, move: bool) -> tuple[str, int]:
         if not stat.S_ISREG(found.st_mode):
             raise FileError(f"cannot save {path}: it is neither a file nor a directory")
         kind = File.EXECUTABLE if found.st_mode & 0o100 else ""
@@ -79,20 +83,20 @@ class FileAccess:
         self.saved.add(digest)
         return digest, size
 
-    def _is_in_scratch(self, path: Path) -> bool:
-        return self._scratch is not None and _lies_in(path, self._scratch)
+    def _is_in_scratch(self, real: str) -> bool:
+        return self._scratch is not None and _lies_in(real, self._scratch)
 
-    def _move_tree(self, root: Path) -> File:
+    def _move_tree(self, root: Path, real: str) -> File:
         """All of it, or nothing: what was taken of a directory that cannot be saved whole is put back."""
         if root.is_symlink():
             saved = self._save_tree(root)
             root.unlink()
             return saved
-        if self._scratch is not None and _lies_in(self._scratch, root):
+        if self._scratch is not None and _lies_in(str(self._scratch), real):
             raise FileError(f"cannot give away {root}: it is where the job works; give away a directory in it")
         taken: dict[Path, tuple[str, int]] = {}
         try:
-            saved = self._save_tree(root, taken if self._is_in_scratch(root) else None)
+            saved = self._save_tree(root, taken if self._is_in_scratch(real) else None)
             aside = root.with_name(f".{root.name}-{os.urandom(4).hex()}")
             root.rename(aside)
         except BaseException:
@@ -128,10 +132,10 @@ class FileAccess:
             elif path.is_dir():
                 entries.append((name, "dir", ""))
             else:
-                mode = stat.S_IMODE(path.stat().st_mode)
-                digest, size = self._save_file(path, move=taken is not None)
+                found = path.stat()
+                digest, size = self._save_file(path, found, move=taken is not None)
                 if taken is not None:
-                    taken[path] = digest, mode
+                    taken[path] = digest, stat.S_IMODE(found.st_mode)
                 entries.append((name, "file", digest))
                 total += size
         listing = json.dumps({"v": LISTING, "entries": entries}).encode()
@@ -206,8 +210,9 @@ class FileAccess:
         return cached
 
 
-def _lies_in(path: Path, folder: Path) -> bool:
-    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+def _lies_in(real: str, folder: str | Path) -> bool:
+    """Of paths without links."""
+    return f"{real}/".startswith(f"{folder}/")
 
 
 def _make_directory(path: Path) -> None:
@@ -230,7 +235,7 @@ def _copy(cached: Path, target: Path) -> None:
 
 def file_digest(path: Path | str) -> tuple[str, int]:
     """SHA-256 and size of a file's content."""
-    digest, size, chunk = hashlib.sha256(), 0, memoryview(bytearray(_CHUNK))
+    digest, size, chunk = _SHA256.copy(), 0, memoryview(bytearray(_CHUNK))
     with open(path, "rb", buffering=0) as source:
         while count := source.readinto(chunk):
             digest.update(chunk[:count])

@@ -25,7 +25,7 @@ class SlotDirectory:
     """One such directory."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path = path = Path(os.path.realpath(path))  # files are compared with it
         self.scratch = path / "scratch"
         self.files = path / "files"
         self.deferred = path / "deferred"
