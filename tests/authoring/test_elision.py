@@ -137,9 +137,13 @@ def test_a_run_during_the_import_of_the_program_is_refused():
         moil.run(double, 1)
 
 
-def test_a_missing_file_is_told_with_its_path(tmp_path):
-    with pytest.raises(FileError, match="no such file"):
-        File.save(tmp_path / "none")
+@pytest.mark.parametrize(
+    ("name", "why"), [("none", "no such file"), ("file/none", "no such file"), ("a\0b", "no such file"), ("x" * 300, "File name too long")]
+)
+def test_a_file_that_cannot_be_had_is_told_with_its_path(tmp_path, name, why):
+    (tmp_path / "file").touch()
+    with pytest.raises(FileError, match=f"{name[:4]}.*: {why}"):
+        File.save(tmp_path / name)
 
 
 @moil.job

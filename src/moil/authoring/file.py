@@ -81,9 +81,15 @@ class File:
         return cls.save(target, move=ambient.recorder is not None)
 
     def require(self) -> None:
-        """Raises FileError if it is at home and is not there."""
-        if self.digest is None and not os.path.exists(self.path()):
-            raise FileError(f"{self._path}: no such file; check the path, which is relative to {os.getcwd()}")
+        """Raises FileError if it is at home and is not there, or cannot be looked at."""
+        if self.digest is not None:
+            return
+        try:
+            os.stat(self.path())
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            raise FileError(f"{self._path}: no such file; check the path, which is relative to {os.getcwd()}") from None
+        except OSError as error:
+            raise FileError(f"{self._path}: {error.strerror}") from error
 
     @property
     def is_directory(self) -> bool:
