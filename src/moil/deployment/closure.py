@@ -1,19 +1,20 @@
 """What installed distributions require, followed to its end: markers and extras as the ``packaging`` library reads them.
 
+That library takes a while to come up, and most requirements are a name and versions, for which it is not needed.
+
 What is required and not installed is no error here. The program may never come to it, and at home it was not there
 either.
 """
 
 from __future__ import annotations
 
+import importlib
+import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import cast
-
-from packaging.markers import default_environment
-from packaging.requirements import InvalidRequirement, Requirement
 
 from moil.deployment.metadata import Distribution, canonical
 
+_PLAIN = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\(?[<>=!~][^;\[\]@]*)?")
 Lookup = Callable[[str], Distribution | None]
 
 
@@ -22,7 +23,6 @@ class Requirements:
 
     def __init__(self, by_name: Lookup) -> None:
         self._by_name = by_name
-        self._environment = cast(dict[str, str], default_environment())
         self._known: dict[tuple[str, str], list[tuple[str, set[str]]]] = {}
 
     def closure(self, seeds: Mapping[str, str]) -> dict[str, str]:
@@ -48,7 +48,7 @@ class Requirements:
         """What is required and installed, with the extras that are asked for."""
         if (name, extra) not in self._known:
             distribution = self._by_name(name)
-            needs = () if distribution is None else _needs(distribution, self._environment | {"extra": extra})
+            needs = () if distribution is None else _needs(distribution, extra)
             self._known[name, extra] = [(needed, extras) for needed, extras in needs if self._by_name(needed) is not None]
         return self._known[name, extra]
 
@@ -58,13 +58,11 @@ def closure(seeds: Mapping[str, str], by_name: Lookup) -> dict[str, str]:
     return Requirements(by_name).closure(seeds)
 
 
-def _needs(distribution: Distribution, environment: dict[str, str]) -> Iterator[tuple[str, set[str]]]:
+def _needs(distribution: Distribution, extra: str) -> Iterator[tuple[str, set[str]]]:
     for text in distribution.requires:
-        if not environment["extra"] and "extra ==" in text and " or " not in text:
+        if not extra and "extra ==" in text and " or " not in text:
             continue
-        try:
-            one = Requirement(text)
-        except InvalidRequirement:
-            continue
-        if one.marker is None or one.marker.evaluate(environment):
-            yield canonical(one.name), one.extras
+        plain = _PLAIN.fullmatch(text)
+        found = (plain[1], set[str]()) if plain else importlib.import_module("moil.deployment.markers").wanted(text, extra)
+        if found is not None:
+            yield canonical(found[0]), found[1]
