@@ -11,15 +11,14 @@ state of the engine's files.
 from __future__ import annotations
 
 import hashlib
+import importlib
+import importlib.util
 import io
 import os
 import time
-import zipfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-
-import cloudpickle
 
 from moil.deployment import bytecode
 from moil.deployment.manifest import Unit
@@ -78,6 +77,7 @@ def _read() -> list[tuple[str, bytes]]:
 
 
 def _zipped(files: Iterable[tuple[str, bytes]]) -> bytes:
+    zipfile = importlib.import_module("zipfile")  # seldom asked for: mostly the archive is known
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, content in files:
@@ -139,7 +139,10 @@ def _remember(place: Path, data: bytes) -> None:
 def _files() -> Iterator[tuple[str, Path]]:
     yield from _modules(ENGINE, "moil", _NOT_FOR_WORKERS)
     yield "moil/py.typed", ENGINE / "py.typed"
-    yield from _modules(Path(cloudpickle.__file__).parent, "cloudpickle")
+    spec = importlib.util.find_spec("cloudpickle")
+    assert spec is not None, "Moil requires cloudpickle"
+    assert spec.origin is not None, "it is a package like any other"
+    yield from _modules(Path(spec.origin).parent, "cloudpickle")
 
 
 def _modules(package: Path, name: str, without: Collection[str] = ()) -> Iterator[tuple[str, Path]]:

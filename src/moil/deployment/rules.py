@@ -8,90 +8,22 @@ excluded even if it is code: it was said to Moil, and to nobody else.
 
 from __future__ import annotations
 
+import importlib
 import os
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from pathspec import GitIgnoreSpec, RegexPattern
-
-from moil.core.record import record
 from moil.deployment.tree import Tree, ancestors, inside, is_below
+from moil.deployment.verdict import NAME, Verdict
 
-NAME = ".moilignore"
-_BELOW = "ps_d"
-_ALL_BELOW = re.compile(r"/\*\*$")
-_WILD = re.compile(r"[*?\[\\]")
-
-
-@record(kw_only=False)
-class Verdict:
-    """An opinion on a path. `named`: it was called by its very name, so it is meant even if it looks like a secret."""
-
-    included: bool
-    rule: str
-    named: bool = False
+if TYPE_CHECKING:
+    from moil.deployment.patterns import IgnoreFile, Pattern
 
 
-@record(kw_only=False)
-class _File:
-    """One .moilignore.
-
-    The library does not tell a file from a directory, so there is a version of the lines for each: one without those
-    that are for directories only, and one in which these are for anything, and `X/**`, which is not X, is `X/**/*`. And it
-    takes what is below a match for a match, by a group of its expressions; but that is for the walk to decide.
-    """
-
-    directory: str
-    lines: list[str]
-    of_files: GitIgnoreSpec
-    of_directories: GitIgnoreSpec
-
-    @staticmethod
-    def read(directory: str, text: str) -> _File:
-        lines = [line.strip() or "#" for line in text.splitlines()]
-        files = ["#" if line.endswith("/") else line for line in lines]
-        directories = [_ALL_BELOW.sub("/**/*", line.rstrip("/") or "#") for line in lines]
-        specs = [GitIgnoreSpec.from_lines(some) for some in (files, directories)]
-        return _File(directory, lines, *specs)
-
-    def verdict(self, path: str, *, directory: bool) -> Verdict | None:
-        inner = inside(self.directory, path)
-        patterns = (self.of_directories if directory else self.of_files).patterns
-        for line, pattern in zip(reversed(self.lines), reversed(patterns), strict=True):
-            found = pattern.regex.match(inner) if isinstance(pattern, RegexPattern) and pattern.regex else None
-            if pattern.include is not None and found and not found.groupdict().get(_BELOW):
-                named = os.path.basename(line.lstrip("!").rstrip("/")) == os.path.basename(path)
-                return Verdict(included=not pattern.include, rule=f"{self.directory}/{NAME} says {line!r}", named=named)
-        return None
-
-
-@record(kw_only=False)
-class _Pattern:
-    text: str
-    spec: GitIgnoreSpec
-
-    @staticmethod
-    def of(text: str) -> _Pattern:
-        return _Pattern(text, GitIgnoreSpec.from_lines([text]))
-
-    def matches(self, path: str) -> bool:
-        return self.spec.check_file(path).include is True
-
-    def names(self, path: str) -> bool:
-        name = os.path.basename(self.text.rstrip("/"))
-        return not _WILD.search(name) and name == os.path.basename(path.rstrip("/")) and self.matches(path)
-
-    @property
-    def beginning(self) -> str:
-        """The directories (or the whole path) that it begins with, up to the first that is not written out."""
-        parts: list[str] = []
-        for part in self.text.strip("/").split("/"):
-            if _WILD.search(part):
-                break
-            parts.append(part)
-        return "/".join(parts)
+def _patterns() -> Any:
+    return importlib.import_module("moil.deployment.patterns")
 
 
 class Rules:
@@ -99,10 +31,10 @@ class Rules:
 
     def __init__(self, tree: Tree, base: str, include: Iterable[str], exclude: Iterable[str]) -> None:
         self._tree, self._base = tree, base
-        self.include = [_Pattern.of(one.removeprefix(base)) for one in include]
-        self._exclude = [_Pattern.of(one.removeprefix(base)) for one in exclude]
+        self.include: list[Pattern] = [_patterns().Pattern.of(one.removeprefix(base)) for one in include]
+        self._exclude: list[Pattern] = [_patterns().Pattern.of(one.removeprefix(base)) for one in exclude]
         self._tops = {base}
-        self._chains: dict[str, tuple[_File, ...]] = {}
+        self._chains: dict[str, tuple[IgnoreFile, ...]] = {}
 
     def begin_at(self, tops: Iterable[str]) -> None:
         """Look for .moilignore no further up than these directories."""
@@ -144,8 +76,7 @@ class Rules:
     def places(self) -> Iterator[tuple[str, str]]:
         """Every pattern of include, and the path below which all lies that it can match."""
         for one in self.include:
-            is_anchored = "/" in one.text.strip("/") or not _WILD.search(one.text)
-            yield one.text, os.path.normpath(os.path.join(self._base, one.beginning if is_anchored else ""))
+            yield one.text, os.path.normpath(os.path.join(self._base, one.beginning if one.is_anchored else ""))
 
     def matches(self, text: str, path: str) -> bool:
         """Whether a pattern of include matches a path."""
@@ -155,17 +86,18 @@ class Rules:
     def _inner(self, path: str) -> str:
         return inside(self._base, path) if is_below(path, self._base) else os.path.basename(path)
 
-    def _chain(self, directory: str) -> tuple[_File, ...]:
+    def _chain(self, directory: str) -> tuple[IgnoreFile, ...]:
         if directory not in self._chains:
             above = os.path.dirname(directory)
             outer = () if directory in self._tops or above == directory else self._chain(above)
             self._chains[directory] = (*outer, *self._own(directory))
         return self._chains[directory]
 
-    def _own(self, directory: str) -> Iterator[_File]:
+    def _own(self, directory: str) -> Iterator[IgnoreFile]:
         if self._tree.is_file(directory, NAME):
             with suppress(OSError):
-                yield _File.read(directory, Path(directory, NAME).read_text(encoding="utf-8", errors="surrogateescape"))
+                text = Path(directory, NAME).read_text(encoding="utf-8", errors="surrogateescape")
+                yield _patterns().IgnoreFile.read(directory, text)
 
 
 def base_of(project: Path | None, origin: str) -> str:
