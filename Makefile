@@ -42,7 +42,7 @@ check: $(VENV)/.dev  ## types, lint, contracts
 
 coverage: $(VENV)/.dev  ## how much of the code the tests reach: all of the core, nine tenths of the rest
 	rm -f .coverage.* .coverage
-	$(BIN)/coverage run -m pytest -q -m "not exhaustive and not cluster" tests/core tests/authoring tests/simulation \
+	$(BIN)/coverage run -m pytest -q -n 2 --dist loadfile -m "not exhaustive and not cluster" tests/core tests/authoring tests/simulation \
 		tests/adapters tests/cli tests/runtime tests/deployment tests/acceptance/test_runs.py tests/acceptance/test_law_for_real.py tests/test_*.py --ignore tests/test_docs.py
 	$(BIN)/coverage combine -q >/dev/null 2>&1 || true  # what processes that were killed have written is torn
 	$(BIN)/coverage report --include 'src/moil/core/*' --fail-under 100 --skip-covered --precision 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sysconfig
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from tests.deployment.projects import lay
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, environment: None, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    sysconfig.get_config_vars()  # what this imports is not to be found in what follows
+    sysconfig.get_config_vars()  # what this imports is not to be found in what follows,
+    importlib.import_module("moil.deployment.patterns")  # nor what this does
     monkeypatch.setattr("sys.path", ["/nowhere"])
     app = lay(tmp_path / "app", {"main.py": "import pkg\nraise SystemExit('it was run')", "pkg/__init__.py": "", "pkg/x.txt": "four", ".env": ""})
     lay(app, "unused/__init__.py")
