@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -168,3 +169,27 @@ def test_a_python_that_cannot_start_is_told(tmp_path):
             bench.wait(bench.submit(touches, tmp_path / "x", 0.0, requirements=SMALL), Phase.ended)
     bench.batch.close()
     bench.reactor.close()
+
+
+@moil.job
+def gives_away():
+    """Gives a local copy away, which stays, and then a file of its own, which goes."""
+    Path("first").write_text("1")
+    copy = moil.File.save("first", move=True).path()
+    moil.File.save(copy, move=True)
+    Path("own").write_text("2")
+    moil.File.save(Path("own"), move=True)
+    return copy.read_text(), sorted(one.name for one in Path.cwd().iterdir())
+
+
+def test_a_work_directory_behind_a_link_is_one_like_any_other(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "there")
+    bench = make_bench(tmp_path / "link")
+    try:
+        found = bench.outcome(bench.submit(gives_away))
+        assert found.failure is None, found.failure
+        assert codec.loads(codec.fetch(found.value, bench.store)) == ("1", [])
+    finally:
+        bench.batch.close()
+        bench.reactor.close()

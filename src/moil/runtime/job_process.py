@@ -103,7 +103,7 @@ class JobProcess:
 
     What can be made ready before the fork is made ready there: a page that the fork is the first to write to must be copied,
     while its parent, once the fork before is gone, has them all to itself. And what comes after the fork has been practised
-    (`moil.runtime.practice`), but for `run` itself, which is short, and looks nothing up by name.
+    (`moil.runtime.practice`), but for `run` and how it settles in, which are short, and look little up by name.
     """
 
     def __init__(
@@ -114,12 +114,11 @@ class JobProcess:
         self._cpu_before = cpu_before
         self._spill = f"{house.work}/{order.token}.outcome"
         self._load = house.load
-        self._execution: Execution | None = None
-        self._damage: DamagedError | None = None
+        self._execution: Execution | DamagedError
         try:
             self._execution = Execution(decode_task(order.record), place_of(house, order.home))
         except DamagedError as error:
-            self._damage = error
+            self._execution = error
 
     def run(self, parent: int, log: int) -> NoReturn:
         """Do the job and end the process."""
@@ -143,14 +142,12 @@ class JobProcess:
         if order.env:
             os.environ.update(order.env)
         try:
-            load = self._load
-            load()
+            self._load()
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is told and the process ends
             return _told(unloadable(order.token, error))
         execution = self._execution
-        if execution is None:
-            assert self._damage is not None
-            return _told(unloadable(order.token, self._damage))
+        if isinstance(execution, DamagedError):
+            return _told(unloadable(order.token, execution))
         return _told(self._serve(execution) if execution.is_service else execution.run())
 
     def _serve(self, execution: Execution) -> OutcomeRecord:
