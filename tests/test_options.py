@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from moil.record import record
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,7 +21,7 @@ from moil.engine_settings import EngineSettings
 from moil.settings import Given, Resolved, resolve, setting
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SlurmSettings:
     """An adapter's own settings."""
 

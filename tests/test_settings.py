@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
-from dataclasses import dataclass
+from moil.record import record
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -19,7 +19,7 @@ from moil.engine_settings import EngineSettings
 from moil.settings import Given, Resolved, Setting, read, resolve, setting, settings_of
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class LocalSettings:
     """An adapter's own settings, as an adapter would write them."""
 
@@ -151,7 +151,7 @@ def test_the_table_of_an_adapter_that_is_not_loaded_may_stand_there(project: Pat
 
 
 def test_a_field_that_no_word_can_stand_for_is_the_authors_mistake() -> None:
-    @dataclass(frozen=True)
+    @record
     class Bad:
         thing: complex = setting(0j, help="?")
 
@@ -302,7 +302,7 @@ def test_importing_settings_brings_in_no_argument_parser() -> None:
         "from pathlib import Path\n"
         "package = types.ModuleType('moil'); package.__path__ = [str(Path(sys.argv[1]))]; sys.modules['moil'] = package\n"
         "import moil.settings\n"
-        "assert not {'argparse', 'moil.core'} & {*sys.modules}, sorted(sys.modules)\n"
+        "assert not {'argparse', 'dataclasses', 'inspect'} & {*sys.modules}, sorted(sys.modules)\n"
     )
     source = Path(sys.modules[EngineSettings.__module__].__file__ or "").parent
     subprocess.run([sys.executable, "-I", "-S", "-c", program, str(source)], check=True)

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
+from moil.record import record
 from moil.settings import setting
 
 Level: TypeAlias = Literal["debug", "info", "warning", "error", "critical", "off"]
@@ -34,7 +34,7 @@ def _assignment(value: object) -> object:
     return value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class EngineSettings:
     """The settings of the engine itself; sizes and times are as the user wrote them."""
 

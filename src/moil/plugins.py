@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from moil.core.record import record
 from moil.errors import UsageError
+from moil.record import record
 
 if TYPE_CHECKING:
     from moil.engine_settings import EngineSettings

@@ -27,7 +27,6 @@ from moil.authoring import plain
 from moil.authoring.context import Callee
 from moil.authoring.file import File
 from moil.core.events import RunStarted
-from moil.core.record import field, record
 from moil.core.records import Call, Stored
 from moil.core.requirements import excess, parse_size
 from moil.core.workflow import Workflow
@@ -37,6 +36,7 @@ from moil.measures import to_policy
 from moil.ports.batch_system import BatchSystem
 from moil.ports.job_store import DurableStore
 from moil.ports.observer import Observer
+from moil.record import field, record
 from moil.resume import resume_words
 from moil.runtime import codec, entry, files, interpreter, journal, report, status, values
 from moil.runtime.divided import DividedBatchSystem
@@ -342,7 +342,7 @@ class Results:
         """The file, at home."""
         if self._access is None:
             home = Path(plain.new_directory(prefix="moil-results-"))
-            atexit.register(plain.shell().rmtree, home, ignore_errors=True)
+            atexit.register(plain.discard, home)
             self._access = files.FileAccess(self._store, home / "cache", home)
         return File.stored(name, digest, size, self._access.fetch(File.stored(name, digest, size)))
 

@@ -1,10 +1,10 @@
 """Settings: what they are, and where each one's value comes from.
 
-A settings class is a frozen dataclass; each field is a `setting(...)`, with help, group, choices and Toil's spellings. From
+A settings class is a record; each field is a `setting(...)`, with help, group, choices and Toil's spellings. From
 these come the flag ``--retries``, the variable ``MOIL_RETRIES`` and the key ``retries`` of ``[tool.moil]``. A class that
 has a `prefix` gets ``--slurm-partition``, ``MOIL_SLURM_PARTITION`` and ``partition`` in ``[tool.moil.slurm]``:
 
-    @dataclass(frozen=True, slots=True, kw_only=True)
+    @record
     class SlurmSettings:
         prefix: ClassVar[str] = "slurm"
         partition: str | None = setting(None, help="submit to this partition", toil="--slurmPartition")
@@ -25,12 +25,12 @@ import re
 import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType, UnionType
 from typing import Any, Literal, TypeAlias, TypedDict, TypeVar, Union, Unpack, cast, get_args, get_origin, get_type_hints
 
 from moil.errors import UsageError
+from moil.record import Field, declared, field, record
 
 S = TypeVar("S")
 
@@ -40,8 +40,8 @@ Units: TypeAlias = Mapping[str, Callable[[object, str], object]]
 NO_UNITS: Units = MappingProxyType({})
 
 _WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-_WHOLE = re.compile(r"\s*[+-]?\d+\s*")
-_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_WHOLE = r"\s*[+-]?\d+\s*"
+_HUMP = r"(?<=[a-z])(?=[A-Z])"
 _METAVARS = {"size": "SIZE", "duration": "TIME", "cores": "N", "int": "N"}
 
 
@@ -67,10 +67,10 @@ class Details(TypedDict, total=False):
 
 def setting(default: Any, /, **details: Unpack[Details]) -> Any:
     """A field of a settings class."""
-    return field(default=default, metadata=dict(details))
+    return field(default=default, metadata=details)
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Given:
     """A value as it was written, and where."""
 
@@ -78,7 +78,7 @@ class Given:
     source: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Setting:
     """One setting, and what it is called in every place where it can be given."""
 
@@ -126,19 +126,21 @@ def settings_of(*classes: type[Any]) -> Iterator[Setting]:
         hints = get_type_hints(cls)
         prefix = str(getattr(cls, "prefix", "")).replace("-", "_")
         group = f"{prefix or 'engine'} options"
-        for one in fields(cls):
-            details = cast("Details", dict(one.metadata))
+        for name, one in declared(cls).items():
+            if not isinstance(one, Field):
+                raise TypeError(f"{cls.__name__}: a settings class is a @record, not a @dataclass")
+            details = cast("Details", one.metadata)
             group = details.get("group", group)
-            kind, optional, many, choices = _taken_apart(hints[one.name], f"{cls.__name__}.{one.name}")
+            kind, optional, many, choices = _taken_apart(hints[name], f"{cls.__name__}.{name}")
             yield Setting(
-                name=one.name,
+                name=name,
                 prefix=prefix,
                 group=group,
                 kind=kind,
                 optional=optional,
                 many=many,
                 choices=details.get("choices", choices),
-                default=one.default,
+                default=one.value,
                 details=details,
             )
 
@@ -198,7 +200,7 @@ def _judged(value: object, judge: Callable[[object, str], object] | None, name: 
 
 
 def _choice(value: object, choices: tuple[str, ...]) -> str:
-    for candidate in (value, _HUMP.sub("-", value).lower()) if isinstance(value, str) else ():
+    for candidate in (value, re.sub(_HUMP, "-", value).lower()) if isinstance(value, str) else ():
         if candidate in choices:
             return candidate
     raise ValueError(f"is none of {', '.join(choices)}{nearest(str(value), choices)}")
@@ -212,7 +214,7 @@ def _switch(value: object) -> bool:
 
 
 def _whole(value: object) -> int:
-    found = int(value) if isinstance(value, str) and _WHOLE.fullmatch(value) else value
+    found = int(value) if isinstance(value, str) and re.fullmatch(_WHOLE, value) else value
     if isinstance(found, int) and not isinstance(found, bool):
         return found
     raise ValueError("is not a whole number")
@@ -246,7 +248,7 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Origin:
     """The value of a setting, and the place that it came from."""
 
@@ -255,7 +257,7 @@ class Origin:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Resolved:
     """Settings with their provenance: ``resolved[EngineSettings].retries``, and `origins` for every field."""
 
@@ -315,7 +317,7 @@ def _variables(known: Iterable[Setting], environ: Mapping[str, str]) -> dict[str
     return {one.key: Given(environ[one.variable], f"variable {one.variable}") for one in known if environ.get(one.variable)}
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class _Section:
     """A table of a file: `names` lead to it."""
 

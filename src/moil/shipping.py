@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from moil import plugins
-from moil.core.record import record
 from moil.core.records import Call
 from moil.core.requirements import format_size, parse_size
 from moil.deployment import boot, bundle, clean_room, discover, manifest, native, pack, pins, signing, variables
@@ -35,6 +34,7 @@ from moil.ports.batch_system import BatchSystem
 from moil.ports.clock import Clock
 from moil.ports.job_store import DurableStore
 from moil.ports.scheduler import Scheduler
+from moil.record import record
 from moil.runtime import codec, entry
 from moil.runtime.clerk import Site
 from moil.runtime.cluster import ClusterBatchSystem

@@ -42,7 +42,7 @@ def prepare(base: Path | None, run_id: str, *, force: bool) -> Path:
 
 def remove(work: Path) -> None:
     """Remove the run's directory, and the user's if it was the last one in it."""
-    plain.shell().rmtree(work, ignore_errors=True)
+    plain.discard(work)
     try:
         work.parent.rmdir()
     except OSError:

@@ -57,8 +57,8 @@ class Notebook:
         self.notes.append(("defer", fn, args, kwargs))
 
     def save(self, path, *, move=False):
-        self.notes.append(("give away" if move else "save", path.name))
-        return File.stored(path.name, "0" * 64, 3)
+        self.notes.append(("give away" if move else "save", Path(path).name))
+        return File.stored(Path(path).name, "0" * 64, 3)
 
     def fetch(self, file):
         self.notes.append(("fetch", file.name))

@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 
-from moil.core.record import changed
+from moil.record import changed
 from moil.deployment import clean_room
 from moil.deployment.clean_room import Rehearsal
 from moil.deployment.manifest import EntryPoint

@@ -25,15 +25,15 @@ from __future__ import annotations
 
 import json
 import os
-import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
-from moil.adapters import disk
+from moil.adapters import disk, staging
 from moil.adapters.journal_file import FileJournal, JournalDirectory
 from moil.adapters.keys import check_key, is_key
 from moil.adapters.shelf import DirectoryShelf
+from moil.adapters.staging import StagedFile, TakenFile
 from moil.errors import KeyExists, NoSuchKey, StoreError
 
 FORMAT = 1
@@ -54,15 +54,6 @@ def exists(path: Path | str) -> bool:
 def object_path(path: Path | str, key: str) -> Path:
     """The file that holds an object of the store in this directory."""
     return Path(path, "objects", key + MARK)
-
-
-class StagedFile:
-    """See `moil.ports.job_store.Staged`. No record: each job that saves a file makes one, and would be the first to."""
-
-    __slots__ = ("path", "publish")
-
-    def __init__(self, path: str, publish: Callable[[str], None]) -> None:
-        self.path, self.publish = path, publish
 
 
 class DirectoryStore:
@@ -141,55 +132,33 @@ class DirectoryStore:
         with disk.explained(self._root):
             if self._is_there(self._target(key)):
                 return
-        with self._copied(path) as (_, staged):
+        with self._copied(os.fspath(path)) as staged:
             staged.publish(key)
 
-    @contextmanager
-    def stage(self, path: Path, *, move: bool = False) -> Iterator[StagedFile]:
+    def stage(self, path: str | os.PathLike[str], *, move: bool = False) -> AbstractContextManager[StagedFile | TakenFile]:
         """A frozen copy of a local file, on its way to the disk. Raises FileError if that cannot be read.
 
         With `move` it is the file itself, if that lies on the store's own file system and nobody else can change it. A
         process that is killed meanwhile leaves it nowhere.
         """
-        with disk.explained(self._root), self._taken(path) if move else nullcontext() as taken:
-            if taken is not None:
-                yield taken
-                return
-            with self._copied(path) as (fd, staged):
-                disk.begin_flush(fd)
-                yield staged
-
-    @contextmanager
-    def _taken(self, path: Path) -> Iterator[StagedFile | None]:
-        """A local file that has been moved in, and is put back unless it is published; None: it must be copied."""
-        local, temporary = os.fspath(path), os.path.join(self._tmp, os.urandom(8).hex())
-        with disk.user_file(local) as (fd, mode):
-            if not disk.take(fd, local, temporary):
-                yield None
-                return
-            before = os.fstat(fd)
-            os.utime(fd)  # an old one would be swept
-            disk.begin_flush(fd)
-            published: list[str] = []
-
-            def publish(key: str) -> None:
-                os.fchmod(fd, mode)
-                self._publish_staged(fd, temporary, self._target(key))
-                published.append(key)
-
-            try:
-                yield StagedFile(temporary, publish)
-            finally:
-                if published:
-                    os.unlink(temporary)
-                else:
-                    os.fchmod(fd, stat.S_IMODE(before.st_mode))
-                    os.utime(fd, ns=(before.st_atime_ns, before.st_mtime_ns))
-                    os.rename(temporary, local)
-
-    @contextmanager
-    def _copied(self, path: Path) -> Iterator[tuple[int, StagedFile]]:
         local = os.fspath(path)
+        if move:
+            try:
+                taken = staging.take(local, f"{self._tmp}/{os.urandom(8).hex()}", self._publish_taken)
+            except OSError as error:
+                raise disk.explain(self._root, error) from error
+            if taken is not None:
+                return taken
+        return self._staged_copy(local)
+
+    @contextmanager
+    def _staged_copy(self, local: str) -> Iterator[StagedFile]:
+        with self._copied(local) as staged:
+            disk.begin_flush(staged.file)
+            yield staged
+
+    @contextmanager
+    def _copied(self, local: str) -> Iterator[StagedFile]:
         with (
             disk.explained(self._root),
             disk.user_file(local) as (source, mode),
@@ -198,7 +167,7 @@ class DirectoryStore:
             disk.copy_in_kernel(source, fd)
             while chunk := disk.read_user_file(source, local):
                 disk.write_all(fd, chunk)
-            yield fd, StagedFile(temporary, lambda key: self._publish_staged(fd, temporary, self._target(key)))
+            yield StagedFile(fd, lambda key: self._publish_copy(fd, temporary, key))
 
     def keys(self, prefix: str) -> Iterator[str]:
         """The keys that start with `prefix`, in order; each directory is listed when its turn comes."""
@@ -243,7 +212,7 @@ class DirectoryStore:
 
     def _target(self, key: str) -> str:
         check_key(key)
-        return os.path.join(self._objects, key + MARK)
+        return f"{self._objects}/{key}{MARK}"
 
     def _create(self) -> None:
         disk.make_directory(self._root)
@@ -350,8 +319,9 @@ class DirectoryStore:
 
     def _publish(self, fd: int, temporary: str, target: str, *, replace: bool = False) -> bool:
         """Give a flushed file its name; False: it was taken."""
-        folder = os.path.dirname(target)
-        self._make_durable(folder)
+        folder = target.rpartition("/")[0]
+        if folder not in self._durable:
+            self._make_durable(folder)
         published = True
         if replace:
             os.rename(temporary, target)
@@ -360,10 +330,26 @@ class DirectoryStore:
         disk.flush_directory(folder)
         return published
 
-    def _publish_staged(self, fd: int, temporary: str, target: str) -> None:
+    def _publish_copy(self, fd: int, temporary: str, key: str) -> None:
+        target = self._target(key)
         if not self._is_there(target):
             disk.flush(fd)
             self._publish(fd, temporary, target)
+
+    def _publish_taken(self, fd: int, path: str, key: str) -> str:
+        """Which name it has then: that of the object, instead of a temporary one, or the one that it had."""
+        target = self._target(key)
+        is_temporary = path.startswith(f"{self._tmp}/")
+        try:
+            if self._is_there(target):
+                return path
+            if is_temporary:
+                os.fchmod(fd, disk.frozen_mode(os.fstat(fd)))
+            disk.flush(fd)
+            self._publish(fd, path, target, replace=is_temporary)
+        except OSError as error:
+            raise disk.explain(self._root, error) from error
+        return target if is_temporary else path
 
     def _make_durable(self, folder: str) -> None:
         if folder not in self._durable and folder != self._root:

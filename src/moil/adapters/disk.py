@@ -69,7 +69,12 @@ def explained_file(verb: str, path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise FileError(f"cannot {verb} {shown(path)}: {(error.strerror or str(error)).lower()}") from error
+        raise file_error(verb, path, error) from error
+
+
+def file_error(verb: str, path: str, error: OSError) -> FileError:
+    """The error that names the user's file and the cause."""
+    return FileError(f"cannot {verb} {shown(path)}: {(error.strerror or str(error)).lower()}")
 
 
 def flush(fd: int) -> None:
@@ -87,8 +92,10 @@ def begin_flush(fd: int) -> None:
     this is for files whose bytes were put there a moment ago.
     """
     if sys.platform == "linux":
-        with suppress(OSError):
+        try:  # noqa: SIM105 - see `moil.adapters.staging`
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        except OSError:
+            pass
 
 
 def flush_directory(path: str) -> None:
@@ -184,35 +191,49 @@ def link_new(fd: int, path: str, target: str) -> bool:
     return True
 
 
+def open_user_file(path: str) -> tuple[int, os.stat_result]:
+    """A user's file, open for reading, and what is known of it. Raises FileError."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError as error:
+        raise file_error("read", path, error) from error
+    found = os.fstat(fd)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(fd)
+        raise FileError(f"cannot read {shown(path)}: not a regular file")
+    return fd, found
+
+
+def frozen_mode(found: os.stat_result) -> int:
+    """The mode that a frozen copy of a file has."""
+    return 0o555 if found.st_mode & 0o111 else 0o444
+
+
 @contextmanager
 def user_file(path: str) -> Iterator[tuple[int, int]]:
     """A user's file, open for reading, and the mode that a frozen copy of it has. Raises FileError."""
-    with explained_file("read", path):
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    fd, found = open_user_file(path)
     try:
-        mode = os.fstat(fd).st_mode
-        if not stat.S_ISREG(mode):
-            raise FileError(f"cannot read {shown(path)}: not a regular file")
-        yield fd, 0o555 if mode & 0o111 else 0o444
+        yield fd, frozen_mode(found)
     finally:
         os.close(fd)
 
 
-def take(fd: int, path: str, to: str) -> bool:
+def take(fd: int, found: os.stat_result, path: str, to: str) -> bool:
     """Move a user's file, open for reading, to where nobody else knows of it; False: it is where it was.
 
     It is taken only if it is on the same file system and nobody else can change it: it has no other name, and is open for
     writing nowhere. Linux says so, as a lease for reading is granted only then (fcntl(2)); elsewhere, and on file systems
     without leases, nothing is taken.
     """
-    found = os.fstat(fd)
-    if found.st_nlink != 1 or found.st_uid != os.geteuid() or os.path.islink(path):
+    if found.st_nlink != 1 or found.st_uid != os.geteuid():
         return False
     try:
         os.rename(path, to)
     except OSError:
         return False
-    if os.path.samestat(os.stat(to), found) and _is_written_by_nobody(fd):
+    moved = os.lstat(to)
+    if (moved.st_ino, moved.st_dev) == (found.st_ino, found.st_dev) and _is_written_by_nobody(fd):
         return True
     os.rename(to, path)
     return False

@@ -37,8 +37,8 @@ from zlib import crc32
 
 from moil.adapters import disk
 from moil.adapters.frames import Frames, damaged, frame, split
-from moil.core.record import record
 from moil.errors import DamagedError, FencedError, StoreError
+from moil.record import record
 
 FORMAT = 1
 _NAME = re.compile(r"(\d{8,})\.journal")

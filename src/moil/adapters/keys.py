@@ -6,12 +6,13 @@ import re
 
 from moil.errors import StoreError
 
-_PART = re.compile(r"[A-Za-z0-9._-]+")
+_PART = r"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._-]+"
+_KEY = re.compile(f"{_PART}(?:/{_PART})*")
 
 
 def is_key(text: str) -> bool:
     """Whether `text` is a relative POSIX path of ``[A-Za-z0-9._/-]`` without empty, ``.`` or ``..`` parts."""
-    return all(_PART.fullmatch(part) and part not in {".", ".."} for part in text.split("/"))
+    return _KEY.fullmatch(text) is not None
 
 
 def check_key(key: str) -> None:

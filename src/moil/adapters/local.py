@@ -26,12 +26,12 @@ from typing import Any
 from moil.adapters.machine import Grant, Machine, device_variables, measure
 from moil.adapters.slots import Slot
 from moil.core import wire
-from moil.core.record import record
 from moil.core.records import Failure, Outcome, Usage
 from moil.core.requirements import Ceiling, format_size, parse_cores, parse_size
 from moil.errors import UsageError
 from moil.ports.batch_system import ExternalId, Phase, Report, Submission
 from moil.ports.reactor import Reactor
+from moil.record import record
 from moil.runtime import messages, outbox
 from moil.runtime.interpreter import Interpreter
 from moil.runtime.messages import Message

@@ -6,8 +6,8 @@ import contextlib
 import os
 from pathlib import Path
 
-from moil.core.record import record
 from moil.core.requirements import MIB, Ceiling, Requirements
+from moil.record import record
 
 _ROUNDING = 1e-9
 

@@ -13,9 +13,9 @@ from threading import RLock
 
 from moil.adapters import disk
 from moil.adapters.keys import check_key
-from moil.core.record import field, record
 from moil.errors import FencedError, KeyExists, NoSuchKey, StoreError
 from moil.ports.job_store import Shelf
+from moil.record import field, record
 
 
 @record(kw_only=False, frozen=False)

@@ -22,10 +22,10 @@ from typing import Any
 
 from moil.adapters.disk import shown
 from moil.adapters.machine import count_cores, measure
-from moil.core.record import record
 from moil.core.records import Outcome
 from moil.core.requirements import Ceiling, Requirements
 from moil.ports.scheduler import Array, SchedulerDown, SchedulerId, Seen, Standing
+from moil.record import record
 
 MEMBER = "MEMBER_NUMBER"
 CLOSING = 10.0

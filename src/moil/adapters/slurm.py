@@ -38,9 +38,9 @@ from moil.adapters.slurm_submission import (
     partition_of,
     sbatch_arguments,
 )
-from moil.core.record import record
 from moil.core.requirements import Ceiling, Requirements
 from moil.ports.scheduler import Array, Refused, SchedulerDown, SchedulerId, Seen, Standing
+from moil.record import record
 
 PATIENCE = 60.0
 """Seconds for a question."""

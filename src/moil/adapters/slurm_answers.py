@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from moil.adapters.slurm_submission import member, read_comment
-from moil.core.record import record
 from moil.core.records import Outcome
 from moil.ports.scheduler import SchedulerId, Seen, Standing
+from moil.record import record
 
 _IDS = (("ArrayJobID", 20), ("ArrayTaskID", 20))
 _STANDING = (

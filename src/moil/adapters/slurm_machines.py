@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 
 from moil.adapters.slurm_submission import WORKER_MEMORY
-from moil.core.record import record
 from moil.core.requirements import MIB, Ceiling
+from moil.record import record
 
 _UNUSABLE = frozenset({"DOWN", "DRAIN", "DRAINED", "DRAINING", "FAIL", "FAILING", "FUTURE", "ERROR", "UNKNOWN"})
 _DEVICES = re.compile(r"(?:^|,)gpu(?::[^,:(]+)?:(\d+)")

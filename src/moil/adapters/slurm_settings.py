@@ -11,14 +11,14 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar
 
 from moil.errors import UsageError
+from moil.record import record
 from moil.settings import setting
 
-_TIME = re.compile(r"(\d+|\d+:\d\d|\d+:\d\d:\d\d|\d+-\d+(:\d\d){0,2}|infinite|unlimited)", re.IGNORECASE)
+_TIME = r"(?i)(\d+|\d+:\d\d|\d+:\d\d:\d\d|\d+-\d+(:\d\d){0,2}|infinite|unlimited)"
 
 _REQUIREMENT = "state it for the jobs:"
 _OURS: Mapping[str, str] = MappingProxyType({
@@ -44,7 +44,7 @@ _ADVICE = {option: advice for options, advice in _OURS.items() for option in opt
 
 
 def _slurm_time(value: object) -> object:
-    if value is not None and not (isinstance(value, str) and _TIME.fullmatch(value.strip())):
+    if value is not None and not (isinstance(value, str) and re.fullmatch(_TIME, value.strip())):
         raise ValueError("is not a time as Slurm writes it, such as 90 (minutes), 1:30:00 or 2-12:00:00")
     return value
 
@@ -57,7 +57,7 @@ def _template(value: object) -> object:
     return value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SlurmSettings:
     """The settings of batch system ``slurm``."""
 
@@ -97,7 +97,7 @@ class SlurmSettings:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Extra:
     """The user's own arguments of sbatch, fit to be passed on."""
 

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from moil.core.record import field, record
 from moil.core.requirements import Requirements
 from moil.errors import GuardError, MoilError
+from moil.record import field, record
 
 if TYPE_CHECKING:
     from moil.authoring.file import File
@@ -108,7 +108,7 @@ class Recorder(Protocol):
         """A call for the end of the attempt."""
         ...
 
-    def save(self, path: Path, *, move: bool = False) -> File:
+    def save(self, path: str, *, move: bool = False) -> File:
         """Store a file or directory; with `move` it is gone from its place then."""
         ...
 

@@ -27,14 +27,14 @@ class File:
 
     name: str
     digest: str | None
-    _path: Path | None
+    _path: str | None
     _size: int | None
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        where = Path(os.path.abspath(path))
-        self._fill(where.name, None, None, where)
+        where = os.path.abspath(os.fspath(path))
+        self._fill(where.rpartition("/")[2], None, None, where)
 
-    def _fill(self, name: str, digest: str | None, size: int | None, path: Path | None) -> None:
+    def _fill(self, name: str, digest: str | None, size: int | None, path: str | None) -> None:
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "digest", digest)
         object.__setattr__(self, "_size", size)
@@ -47,7 +47,7 @@ class File:
     def stored(cls, name: str, digest: str, size: int, path: Path | None = None) -> File:
         """A file that the run's job store holds; `path`, where there is a local copy already."""
         file = cls.__new__(cls)
-        file._fill(name, digest, size, path)  # noqa: SLF001 - a second constructor
+        file._fill(name, digest, size, None if path is None else str(path))  # noqa: SLF001 - a second constructor
         return file
 
     @classmethod
@@ -62,7 +62,7 @@ class File:
         file = cls(path)
         file.require()
         if ambient.recorder is not None:
-            file = ambient.recorder.save(file.path(), move=move)
+            file = ambient.recorder.save(file.__fspath__(), move=move)
         else:
             file = cls(plain.keep(file.path(), name or file.name, move=move))
         if name is not None:
@@ -85,7 +85,7 @@ class File:
         if self.digest is not None:
             return
         try:
-            os.stat(self.path())
+            os.stat(self.__fspath__())
         except (FileNotFoundError, NotADirectoryError, ValueError):
             raise FileError(f"{self._path}: no such file; check the path, which is relative to {os.getcwd()}") from None
         except OSError as error:
@@ -112,7 +112,7 @@ class File:
     def path(self) -> Path:
         """A local copy, to be read only, under the file's own name; good until the attempt ends. Raises FileError."""
         if self._path is not None:
-            return self._path
+            return Path(self._path)
         if ambient.recorder is None:
             raise FileError(f"file {self.name} lives in the job store of a run; read it in a job, or return it from the run")
         return ambient.recorder.fetch(self)
@@ -142,7 +142,7 @@ class File:
             raise FileError(f"cannot export {self.name} to {local}: {error.strerror}") from error
 
     def __fspath__(self) -> str:
-        return os.fspath(self.path())
+        return self._path or os.fspath(self.path())
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, File):
@@ -156,7 +156,7 @@ class File:
         return (self.name, self.digest or self._path)
 
     def __repr__(self) -> str:
-        return f"File({str(self._path) if self.digest is None else self.name!r})"
+        return f"File({self._path if self.digest is None else self.name!r})"
 
     def __reduce__(self) -> Any:
         if self.digest is None:

@@ -48,7 +48,7 @@ class PlainJob:
                 self.deferred.pop(0)()
         finally:
             if self._scratch is not None:
-                shell().rmtree(self._scratch, ignore_errors=True)
+                discard(self._scratch)
 
 
 def new_directory(prefix: str, parent: Path | str | None = None) -> str:
@@ -69,6 +69,27 @@ def temporary_directory() -> Path:
 def shell() -> Any:
     """`shutil`, which takes longer to import than all of this, and is seldom needed."""
     return importlib.import_module("shutil")
+
+
+def discard(directory: str | Path) -> None:
+    """Remove a directory with all that is in it, or what of it can be removed; links are not followed."""
+    if os.path.islink(directory):
+        return
+    try:
+        _remove(os.fspath(directory))
+    except (OSError, RecursionError):
+        shell().rmtree(directory, ignore_errors=True)
+
+
+def _remove(directory: str) -> None:
+    with os.scandir(directory) as entries:
+        found = [(one.path, one.is_dir(follow_symlinks=False)) for one in entries]
+    for path, is_directory in found:
+        if is_directory:
+            _remove(path)
+        else:
+            os.unlink(path)
+    os.rmdir(directory)
 
 
 running: list[PlainJob] = []
@@ -111,14 +132,14 @@ def _give_up(path: Path) -> None:
         path.rename(aside)
     except OSError as error:
         raise FileError(f"cannot give away {path}: {error.strerror}; save it without move=True") from error
-    shell().rmtree(aside, ignore_errors=True)
+    discard(aside)
 
 
 @functools.lru_cache(maxsize=1)
 def kept_directory() -> str:
     """Where files lie that must outlive the job that made them; removed when this process ends."""
     directory = new_directory(prefix="moil-files-")
-    atexit.register(shell().rmtree, directory, ignore_errors=True)
+    atexit.register(discard, directory)
     return directory
 
 

@@ -31,13 +31,13 @@ from typing import Any
 from moil import plugins
 from moil.cli.parsing import Parser, add_json, print_json
 from moil.cli.table import columns
-from moil.core.record import as_dict
 from moil.core.requirements import format_size
 from moil.deployment import native
 from moil.deployment.discover import Request, discover, why
 from moil.deployment.plan import LeftOut, Plan, PlannedUnit, Source, UnitKind
 from moil.engine_settings import EngineSettings
 from moil.measures import UNITS
+from moil.record import as_dict
 from moil.settings import resolve
 
 FILES = 12

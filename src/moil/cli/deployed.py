@@ -14,7 +14,6 @@ from typing import Any
 from moil.cli.parsing import print_json, reading_parser, store_parser
 from moil.cli.reading import open_store
 from moil.cli.table import columns
-from moil.core.record import record
 from moil.core.requirements import format_size
 from moil.deployment import manifest, pack, pins, signing
 from moil.deployment.extract import extract
@@ -22,6 +21,7 @@ from moil.deployment.listing import LINK, Item, Listing, decode
 from moil.deployment.manifest import Deployment, Unit
 from moil.errors import UsageError
 from moil.ports.job_store import DurableStore
+from moil.record import record
 
 LONGEST = 1_000_000
 """Bytes up to which two versions of a text file are compared line by line."""

@@ -27,7 +27,6 @@ from typing import Any
 from moil import plugins, workdir
 from moil.adapters.machine import count_cores
 from moil.cli.parsing import add_json, print_json, verb_parser
-from moil.core.record import as_dict, record
 from moil.core.requirements import GIB, MIB, Requirements, format_size
 from moil.deployment import boot, probe
 from moil.deployment.file_systems import NETWORK
@@ -36,6 +35,7 @@ from moil.errors import MoilError, UsageError
 from moil.options import add_engine_options, flags_from
 from moil.ports.scheduler import Array, Scheduler, Seen, Standing
 from moil.program import settings_from
+from moil.record import as_dict, record
 from moil.runtime.reactor import SelectorReactor, SystemClock
 from moil.settings import Resolved
 

@@ -19,10 +19,10 @@ from collections.abc import Iterator, Sequence
 
 from moil.cli.parsing import Parser, print_json, reading_parser
 from moil.cli.reading import Run, find_job, job_number, look, opened, replay, replay_if_small, unless_gone
-from moil.core.record import changed, record
 from moil.core.records import JobId
 from moil.errors import NoSuchKey, StoreError, UsageError
 from moil.ports.job_store import DurableStore, JobStore
+from moil.record import changed, record
 from moil.runtime.records import token
 
 POLL = 0.5

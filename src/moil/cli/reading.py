@@ -21,11 +21,11 @@ from typing import Any
 from moil import plugins
 from moil.adapters.directory import exists
 from moil.core.graph import Job
-from moil.core.record import changed, record
 from moil.core.workflow import Workflow
 from moil.engine_settings import EngineSettings
 from moil.errors import DamagedError, MoilError, NoSuchKey, StoreError, UsageError
 from moil.ports.job_store import DurableStore
+from moil.record import changed, record
 from moil.resume import resume_words
 from moil.runtime import journal, status
 from moil.runtime.status import Status

@@ -29,9 +29,9 @@ from moil import program
 from moil.authoring.job import JobFunction
 from moil.authoring.service import Service
 from moil.cli.parsing import Parser, verb_parser
-from moil.core.record import record
 from moil.deployment import inline
 from moil.errors import MoilError, UsageError
+from moil.record import record
 from moil.runtime import entry
 from moil.runtime.interpreter import interpreter_flags
 from moil.settings import nearest

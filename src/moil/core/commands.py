@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from moil.core.record import record
 from moil.core.records import JobId
+from moil.record import record
 
 
 @record(kw_only=False)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from moil.core.policy import Policy
-from moil.core.record import record
 from moil.core.records import Call, Data, Failure, JobId, Outcome, Submitted, Usage
+from moil.record import record
 
 
 @record

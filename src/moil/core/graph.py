@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from moil.core.policy import Tries
-from moil.core.record import field, record
 from moil.core.records import LIVE, TERMINAL, Call, Data, Failure, JobId, JobState
+from moil.record import field, record
 
 ROOT: JobId = 1
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from moil.core.record import field, record
 from moil.core.records import Outcome
 from moil.core.requirements import Ceiling, Request, Requirements
+from moil.record import field, record
 
 FREE_LOSSES = 10
 LONGEST_BACKOFF = 300.0

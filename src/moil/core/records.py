@@ -9,8 +9,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TypeAlias
 
-from moil.core.record import field, record
 from moil.core.requirements import Request
+from moil.record import field, record
 
 JobId: TypeAlias = int
 """Given in the order of the journal, from 1: the same on every replay."""

@@ -12,8 +12,8 @@ from __future__ import annotations
 import math
 import re
 
-from moil.core.record import record
 from moil.errors import RequirementError
+from moil.record import record
 
 MIB = 1024**2
 GIB = 1024**3
@@ -21,11 +21,11 @@ LARGEST = 2.0**63
 """What the journal can hold; nobody asks for so much but by mistake."""
 
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgtp]?)(i?)b?\s*\Z", re.IGNORECASE)
+_SIZE = r"(?i)\s*(\d+(?:\.\d+)?)\s*([kmgtp]?)(i?)b?\s*\Z"
 _UNITS = {"s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hour": 3600, "d": 86400, "day": 86400}
-_SPAN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", re.IGNORECASE)
-_NUMBER = re.compile(r"\s*\d+(?:\.\d*)?\s*\Z")
-_CLOCK = re.compile(r"\s*(?:(\d+)-)?(\d+):(\d\d)(?::(\d\d))?\s*\Z")
+_SPAN = r"(?i)\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*"
+_NUMBER = r"\s*\d+(?:\.\d*)?\s*\Z"
+_CLOCK = r"\s*(?:(\d+)-)?(\d+):(\d\d)(?::(\d\d))?\s*\Z"
 
 
 @record
@@ -83,7 +83,7 @@ def parse_size(value: object, what: str = "size") -> int:
 
 
 def _size(text: str) -> float | None:
-    found = _SIZE.match(text)
+    found = re.match(_SIZE, text)
     if not found:
         return None
     number, power, binary = found.groups()
@@ -99,7 +99,7 @@ def parse_duration(value: object, what: str = "walltime") -> float:
 
 
 def _seconds(text: str) -> float | None:
-    clock = _CLOCK.match(text)
+    clock = re.match(_CLOCK, text)
     if not clock:
         return _spans(text)
     days, hours, minutes, seconds = (float(part or 0) for part in clock.groups())
@@ -107,9 +107,9 @@ def _seconds(text: str) -> float | None:
 
 
 def _spans(text: str) -> float | None:
-    total, position = 0.0, 0
+    total, position, span = 0.0, 0, re.compile(_SPAN)
     while position < len(text):
-        found = _SPAN.match(text, position)
+        found = span.match(text, position)
         if not found:
             return None
         unit = found.group(2).lower() or "s"
@@ -124,7 +124,7 @@ def _spans(text: str) -> float | None:
 def parse_cores(value: object, what: str = "cores") -> float:
     """A positive number of cores; fractions are allowed. Raises RequirementError."""
     number = value
-    if isinstance(value, str) and _NUMBER.match(value):
+    if isinstance(value, str) and re.match(_NUMBER, value):
         number = float(value)
     if not isinstance(number, bool) and isinstance(number, int | float) and 0 < number < LARGEST:
         return float(number)

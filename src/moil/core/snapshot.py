@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from moil.core.graph import Job
 from moil.core.policy import Policy
-from moil.core.record import record
 from moil.core.records import JobId
 from moil.core.summary import Summary
 from moil.core.workflow import Workflow
+from moil.record import record
 
 
 @record

@@ -6,9 +6,9 @@ This is what `moil status` and `moil stats` read, so that they answer at once fo
 from __future__ import annotations
 
 from moil.core.events import AttemptEnded, AttemptsSubmitted, Event, JobCommitted, RunStarted, ServiceDown, ServiceUp
-from moil.core.record import field, record
 from moil.core.records import JobId, Outcome, Submitted, Usage
 from moil.core.workflow import Workflow
+from moil.record import field, record
 
 
 @record(frozen=False)

@@ -23,13 +23,13 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from moil.core.record import as_dict, record
 from moil.deployment import import_hook
 from moil.deployment.cache import Cache, Lease
 from moil.deployment.links import link_tree
 from moil.deployment.manifest import Deployment, Unit
 from moil.errors import DeploymentError, MoilError
 from moil.ports.job_store import JobStore
+from moil.record import as_dict, record
 
 PLACE, SOURCES, ARRIVED = "on-demand", ".from", ".arrived"
 HOOK, STARTER = "_moil_on_demand.py", "0_moil_on_demand.pth"

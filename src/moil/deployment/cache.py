@@ -35,7 +35,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from moil.core.record import record
 from moil.deployment import pack
 from moil.deployment.extract import extract, is_intact, remove_tree
 from moil.deployment.file_systems import NETWORK, file_system
@@ -43,6 +42,7 @@ from moil.deployment.listing import Listing, decode
 from moil.deployment.manifest import Unit
 from moil.errors import DeploymentError, FileError, MoilError
 from moil.ports.job_store import JobStore
+from moil.record import record
 
 LARGEST = 20 * 1000**3
 SHARE = 0.1

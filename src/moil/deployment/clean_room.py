@@ -22,11 +22,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from moil.core.record import record
 from moil.deployment import rehearsal
 from moil.deployment.plan import Plan
 from moil.deployment.references import references
 from moil.errors import DeploymentError
+from moil.record import record
 
 PATIENCE = 300.0
 _KEPT = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "TMPDIR")

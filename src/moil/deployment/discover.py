@@ -12,7 +12,6 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 
-from moil.core.record import record
 from moil.deployment import distributions, limits, on_demand, project
 from moil.deployment import start as starting
 from moil.deployment.classify import Classifier, Owner
@@ -35,6 +34,7 @@ from moil.deployment.units import Builder
 from moil.deployment.walk import Walker
 from moil.deployment.why import why, why_missing
 from moil.errors import UsageError
+from moil.record import record
 
 __all__ = ["ENGINE", "Loaded", "Request", "discover", "loaded_modules", "why", "why_missing"]
 

@@ -16,12 +16,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
 
-from moil.core.record import record
 from moil.deployment import contents
 from moil.deployment.closure import Requirements
 from moil.deployment.editables import Editable, editable_of, pth_directories
 from moil.deployment.metadata import Distribution, canonical, entries_of, split_name
 from moil.deployment.plan import PlannedUnit, Source, UnitKind
+from moil.record import record
 
 ENGINE = "moil"
 _SITE_NAMES = ("site-packages", "dist-packages")

@@ -16,10 +16,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from moil.core.record import record
 from moil.deployment import bytecode, pack
 from moil.deployment.listing import EXECUTABLE, FILE, Listing
 from moil.deployment.plan import SAME, Source, stamp_of
+from moil.record import record
 
 RACY = 2.0
 _FILES = (FILE, EXECUTABLE)

@@ -16,7 +16,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from moil.core.record import field, record
 from moil.deployment import pack
 from moil.deployment.fingerprints import Fingerprint, Known, Memory
 from moil.deployment.manifest import Deployment, Native, OnDemand, Root, Unit
@@ -24,6 +23,7 @@ from moil.deployment.plan import Plan, PlannedUnit, UnitKind
 from moil.deployment.press import Large, Pressed, press
 from moil.errors import UsageError
 from moil.ports.job_store import DurableStore, Shelf
+from moil.record import field, record
 
 MOST_TRIES = 3
 THREADS = 4

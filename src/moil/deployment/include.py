@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 
-from moil.core.record import field, record
 from moil.deployment.reach import Follower
 from moil.deployment.resolve import Place
 from moil.deployment.roots import Root, enclosing
@@ -17,6 +16,7 @@ from moil.deployment.rules import Rules, is_in_any
 from moil.deployment.sweep import Sweep, sweep_of
 from moil.deployment.tree import Tree, is_below
 from moil.deployment.walk import Found, Walker
+from moil.record import field, record
 
 
 @record(kw_only=False, frozen=False)

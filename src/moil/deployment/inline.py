@@ -34,10 +34,10 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
-from moil.core.record import record
 from moil.deployment.prepare import base_python
 from moil.deployment.request import ENGINE, memory_directory
 from moil.errors import UsageError
+from moil.record import record
 from moil.version import __version__
 
 _BLOCK = re.compile(r"^# /// (?P<kind>[a-zA-Z0-9-]+)$\s(?P<content>(?:^#(?:| .*)$\s)+)^# ///$", re.MULTILINE)

@@ -18,8 +18,8 @@ from collections.abc import Iterable, Iterator
 from operator import attrgetter
 from typing import Any
 
-from moil.core.record import record
 from moil.errors import DamagedError
+from moil.record import record
 
 FORMAT = 1
 

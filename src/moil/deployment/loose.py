@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 
-from moil.core.record import field, record
 from moil.core.requirements import format_size
 from moil.deployment.gather import SMALL, Ignored, after_git, looked_at, unignored
 from moil.deployment.plan import LeftOut, Source
 from moil.deployment.roots import Root
 from moil.deployment.tree import Tree
 from moil.deployment.walk import Directory, Found, Walk, Walker
+from moil.record import field, record
 
 MOST = 10 << 20
 MOST_FILES = 5_000

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from operator import attrgetter
 from typing import Any
 
-from moil.core.record import as_dict, record
 from moil.errors import DamagedError
+from moil.record import as_dict, record
 
 FORMAT = 2
 _READ = (1, 2)

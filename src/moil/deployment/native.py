@@ -13,10 +13,10 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
-from moil.core.record import record
 from moil.deployment.listing import EXECUTABLE
 from moil.deployment.manifest import Native
 from moil.deployment.plan import Plan, PlannedUnit, Source, UnitKind
+from moil.record import record
 
 _HEAD = 20
 _ELF = {0x03: "i686", 0x14: "ppc", 0x15: "ppc64le", 0x16: "s390x", 0x28: "armv7l", 0x3E: "x86_64", 0xB7: "aarch64",

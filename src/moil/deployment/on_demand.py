@@ -18,8 +18,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from moil.core.record import changed
 from moil.deployment.plan import PlannedUnit, Source, UnitKind
+from moil.record import changed
 
 LEAST = 1_000_000
 """Bytes. Of smaller ones alone it takes no longer to fetch them than to find out that they are wanted."""

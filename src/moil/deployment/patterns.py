@@ -11,9 +11,9 @@ import re
 
 from pathspec import GitIgnoreSpec, RegexPattern
 
-from moil.core.record import record
 from moil.deployment.tree import inside
 from moil.deployment.verdict import NAME, Verdict
+from moil.record import record
 
 _BELOW = "ps_d"
 _ALL_BELOW = re.compile(r"/\*\*$")

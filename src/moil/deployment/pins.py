@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from moil.core.record import as_dict, field, record
 from moil.deployment import signing
 from moil.errors import DamagedError
 from moil.ports.job_store import JobStore
+from moil.record import as_dict, field, record
 
 FORMAT = 1
 _PREFIX = "private/pins/"

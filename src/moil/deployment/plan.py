@@ -10,8 +10,8 @@ import struct
 from collections.abc import Iterator
 from enum import StrEnum
 
-from moil.core.record import field, record
 from moil.deployment.manifest import EntryPoint
+from moil.record import field, record
 
 
 class UnitKind(StrEnum):

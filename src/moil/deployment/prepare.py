@@ -13,7 +13,6 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from moil.core.record import record
 from moil.deployment import arrivals, manifest, view
 from moil.deployment.arrivals import Source
 from moil.deployment.cache import Cache, Lease
@@ -21,6 +20,7 @@ from moil.deployment.manifest import Deployment, Native
 from moil.deployment.pins import InPlace, Pin
 from moil.errors import DeploymentError
 from moil.ports.job_store import JobStore
+from moil.record import record
 
 
 @record

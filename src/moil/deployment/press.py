@@ -14,11 +14,11 @@ import os
 from collections.abc import Iterable
 from typing import IO
 
-from moil.core.record import record
 from moil.deployment import bytecode, pack
 from moil.deployment.listing import DIRECTORY, LINK, Item, Listing
 from moil.deployment.plan import Source
 from moil.errors import UsageError
+from moil.record import record
 
 
 @record(kw_only=False)

@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable
 from zipfile import ZipFile
 
-from moil.core.record import field, record
 from moil.deployment.imports import Import, scan
 from moil.deployment.plan import LeftOut
 from moil.deployment.resolve import Hit, Place, Resolver
@@ -22,6 +21,7 @@ from moil.deployment.scans import Scans
 from moil.deployment.sweep import Sweep, sweep_of
 from moil.deployment.tree import Tree, inside
 from moil.deployment.walk import Found, Walk, Walker
+from moil.record import field, record
 
 
 @record(kw_only=False)

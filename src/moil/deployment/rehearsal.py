@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType, TracebackType
 from typing import Any
 
-from moil.core.record import as_dict, record
+from moil.record import as_dict, record
 
 MARK = "moil-rehearsal:"
 _OURS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")

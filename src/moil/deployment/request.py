@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
-from moil.core.record import field, record
+from moil.record import field, record
 
 ENGINE = Path(__file__).parent.parent
 _SITES = ("site-packages", "dist-packages")

@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from moil.core.record import record
 from moil.deployment.roots import Root
 from moil.deployment.tree import Tree, joined
+from moil.record import record
 
 
 @record(kw_only=False)

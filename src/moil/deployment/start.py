@@ -11,11 +11,11 @@ from __future__ import annotations
 import os
 from zipfile import is_zipfile
 
-from moil.core.record import record
 from moil.deployment.manifest import EntryPoint
 from moil.deployment.request import Request
 from moil.deployment.sweep import Sweep, sweep_of
 from moil.deployment.tree import Tree, inside
+from moil.record import record
 
 
 @record

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterator
 from importlib.machinery import EXTENSION_SUFFIXES
 
-from moil.core.record import record
+from moil.record import record
 
 FILE, DIRECTORY, LINK, OTHER = "f", "d", "l", "o"
 

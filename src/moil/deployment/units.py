@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 
-from moil.core.record import field, record
 from moil.deployment import listing
 from moil.deployment.gather import Ignored, after_git, empty_directories, sources_of, without_dangling
 from moil.deployment.git import Git
@@ -23,6 +22,7 @@ from moil.deployment.start import Start
 from moil.deployment.sweep import Sweep
 from moil.deployment.tree import Tree
 from moil.deployment.walk import Directory, Found, Walker
+from moil.record import field, record
 
 
 @record

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from moil.core.record import record
+from moil.record import record
 
 NAME = ".moilignore"
 

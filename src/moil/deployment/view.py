@@ -27,13 +27,13 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from moil.core.record import record
 from moil.deployment import arrivals, scripts
 from moil.deployment.cache import boot_id
 from moil.deployment.extract import TIME, remove_tree
 from moil.deployment.links import link_tree
 from moil.deployment.manifest import Deployment, Root, Unit
 from moil.errors import DeploymentError
+from moil.record import record
 
 FORMAT = 2
 ROOTS_FILE = "~moil-roots.pth"

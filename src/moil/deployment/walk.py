@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 
-from moil.core.record import field, record
 from moil.deployment import fixed
 from moil.deployment.plan import LeftOut
 from moil.deployment.rules import Rules, is_in_any
 from moil.deployment.tree import DIRECTORY, FILE, LINK, Entry, Tree, is_below, is_code, joined, sort_of
 from moil.deployment.verdict import Verdict
+from moil.record import field, record
 
 
 @record(kw_only=False)

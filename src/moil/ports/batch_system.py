@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
-from moil.core.record import record
 from moil.core.records import Failure, Outcome, Usage
 from moil.core.requirements import Ceiling, Requirements
+from moil.record import record
 
 ExternalId: TypeAlias = str
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from os import PathLike
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
@@ -67,8 +68,13 @@ class Staged(Protocol):
     """A frozen copy of a local file, which is on its way into the store and has no key yet."""
 
     @property
-    def path(self) -> str:
-        """Where the copy lies, for reading only."""
+    def file(self) -> int:
+        """The copy, open for reading; nobody says at which place."""
+        ...
+
+    @property
+    def taken(self) -> bool:
+        """Whether it is the local file itself: then that is gone from its place, once this was published."""
         ...
 
     def publish(self, key: str, /) -> None:
@@ -79,7 +85,7 @@ class Staged(Protocol):
 class Stage(Protocol):
     """What a store that is a disk offers as `stage`."""
 
-    def __call__(self, path: Path, *, move: bool = False) -> AbstractContextManager[Staged]:
+    def __call__(self, path: str | PathLike[str], *, move: bool = False) -> AbstractContextManager[Staged]:
         """Copy a local file in, so that what the key is made of can be found out while the bytes are being flushed.
 
         The copy is gone at the end of the block unless it was published. With `move` the file itself may be taken instead,

@@ -12,10 +12,10 @@ from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
-from moil.core.record import record
 from moil.core.records import Outcome
 from moil.core.requirements import Ceiling, Requirements
 from moil.errors import MoilError
+from moil.record import record
 
 SchedulerId: TypeAlias = str
 """What the scheduler calls one member of an array: ``1234_7``."""

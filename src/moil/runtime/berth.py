@@ -12,8 +12,8 @@ import os
 import signal
 import socket
 
-from moil.core.record import changed
 from moil.errors import MoilError
+from moil.record import changed
 from moil.runtime import job_process, messages, processes
 from moil.runtime.mailbox import Order
 from moil.runtime.messages import Message

@@ -14,13 +14,13 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from moil.core.record import field, record
 from moil.core.requirements import Requirements
 from moil.errors import DamagedError, MoilError, NoSuchKey
 from moil.ports.batch_system import Submission
 from moil.ports.clock import Clock
 from moil.ports.reactor import Reactor
 from moil.ports.scheduler import Array, Refused, Scheduler, SchedulerDown, SchedulerId, Seen
+from moil.record import field, record
 from moil.runtime.mailbox import Letter, Mailbox, Order, Sack
 from moil.runtime.queues import PILOTS, Chunk, Claim, Queues
 

@@ -32,12 +32,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from moil.core.record import record
 from moil.core.records import Failure, Outcome, Usage
 from moil.core.requirements import Ceiling
 from moil.errors import DeploymentError
 from moil.ports.batch_system import ExternalId, Phase, Report, Submission
 from moil.ports.scheduler import SchedulerDown, SchedulerId, Seen, Standing
+from moil.record import record
 from moil.runtime.clerk import Clerk, News, Site
 from moil.runtime.fleet import Fleet
 from moil.runtime.mailbox import Letter

@@ -12,7 +12,6 @@ STORED FORMAT: `fulfil(call, path)` and `stored_file(name, digest, size)` stand 
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import io
 import pickle
@@ -23,10 +22,10 @@ from typing import Any, NoReturn
 from moil.authoring.file import File, stored_file
 from moil.authoring.job import found_at
 from moil.authoring.promise import Promise, details
-from moil.core.record import field, record
 from moil.core.records import Data, Stored
 from moil.errors import CallError, DamagedError, MoilError, PromiseError
 from moil.ports.job_store import JobStore
+from moil.record import field, record
 
 PROTOCOL = 5
 INLINE = 32 * 1024
@@ -214,4 +213,6 @@ def fetch(data: Data, store: JobStore) -> bytes:
 
 def content_digest(data: bytes) -> str:
     """The SHA-256 of the bytes, in hexadecimal."""
+    import hashlib
+
     return hashlib.sha256(data).hexdigest()

@@ -11,7 +11,6 @@ import importlib.util
 import os
 import pkgutil
 import sys
-import sysconfig
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,8 +18,8 @@ from importlib.machinery import ModuleSpec
 from typing import Any
 
 from moil.authoring.context import ambient
-from moil.core.record import as_dict, record
 from moil.errors import UsageError
+from moil.record import as_dict, record
 
 PRIVATE_NAME = "__moil_main__"
 
@@ -62,6 +61,10 @@ def find() -> Entry:
 def _installed(file: str) -> bool:
     """A tool of the environment (pytest, a console script), or a module of it that was started with ``-m``."""
     where = os.path.abspath(file)
+    if not where.startswith((sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix)):
+        return False
+    import sysconfig
+
     places = (sysconfig.get_path(name) for name in ("scripts", "purelib", "platlib", "stdlib", "platstdlib"))
     return where.startswith(tuple(os.path.join(place, "") for place in places))
 

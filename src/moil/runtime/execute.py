@@ -12,10 +12,10 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from moil.authoring.context import ambient
-from moil.core.record import record
 from moil.core.records import Failure, Outcome
 from moil.errors import MoilError, ServiceFailed
 from moil.ports.job_store import JobStore
+from moil.record import record
 from moil.runtime import codec
 from moil.runtime.files import FileAccess
 from moil.runtime.recorder import AttemptRecorder

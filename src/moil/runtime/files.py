@@ -11,25 +11,28 @@ STORED FORMAT: the keys, and the listing ({"v": 1, "entries": [[path, kind, targ
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import functools
 import json
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from moil.authoring import plain
 from moil.authoring.file import File
 from moil.errors import DamagedError, FileError, MoilError
 from moil.ports.job_store import JobStore, ObjectPath, Stage
+from moil.runtime.codec import content_digest
+
+if TYPE_CHECKING:
+    import hashlib
 
 LISTING = 1
 _CHUNK = 1 << 16
 WORTH_STAGING = 1 << 18, 1 << 26
 """Bytes of files that are hashed while their copy is being flushed, from and to: smaller ones have little to wait for,
 and a larger one may be there already, which would be found out too late."""
-_SHA256 = hashlib.sha256()
-"""Of nothing. OpenSSL has to find an algorithm before its first use, so that is not left to each job."""
 MOST_EVICTIONS = 3
 """How often a copy is fetched again that others have evicted before it was linked."""
 
@@ -43,45 +46,53 @@ class FileAccess:
 
     def __init__(self, store: JobStore, cache: Path, local: Path, scratch: Path | None = None) -> None:
         self._store, self._cache, self._local = store, cache, local
-        self._scratch = scratch
+        self._scratch, self._home = scratch, str(scratch)
         self._stage: Stage | None = getattr(store, "stage", None)
         self._object_path: ObjectPath | None = getattr(store, "object_path", None)
         self._fetched: dict[tuple[str, str], Path] = {}
         #: Digests of all that was saved, listings and their parts.
         self.saved: set[str] = set()
 
-    def save(self, path: Path, *, move: bool = False) -> File:
+    def save(self, path: str | os.PathLike[str], *, move: bool = False) -> File:
         """Store the content as it is now; with `move` it is gone from its place then. Raises FileError, StoreError.
 
         A local copy that was fetched stays in any case: who has it relies on it.
         """
-        real = os.path.realpath(path) if move else ""
-        move = move and not _lies_in(real, self._local)
+        where = os.fspath(path)
+        folder, _, name = where.rpartition("/")
         try:
-            found = os.stat(path)
+            found = os.stat(where)
+            #: As most is; there are no links on the way there.
+            is_in_reach = folder == self._home and name != ".." and not stat.S_ISLNK(os.lstat(where).st_mode)
+            real = where if is_in_reach or not move else os.path.realpath(where)
+            move = move and (is_in_reach or not _lies_in(real, self._local))
             if stat.S_ISDIR(found.st_mode):
-                return self._move_tree(path, real) if move else self._save_tree(path)
-            digest, size = self._save_file(path, found, move=move and self._is_in_scratch(real))
-            if move:
-                path.unlink(missing_ok=True)
+                return self._move_tree(Path(where), real) if move else self._save_tree(Path(where))
+            may_be_taken = move and (is_in_reach or self._is_in_scratch(real))
+            digest, size, taken = self._save_file(where, found, move=may_be_taken)
+            if move and not taken:
+                Path(where).unlink(missing_ok=True)
         except OSError as error:
-            raise FileError(f"cannot save {path}: {error.strerror or error}") from error
-        return File.stored(path.name, digest, size, path=None)
+            raise FileError(f"cannot save {where}: {error.strerror or error}") from error
+        return File.stored(name, digest, size)
 
-    def _save_file(self, path: Path, found: os.stat_result, *, move: bool) -> tuple[str, int]:
+    def _save_file(self, path: str, found: os.stat_result, *, move: bool) -> tuple[str, int, bool]:
+        """Its digest and size, and whether it was taken from its place."""
         if not stat.S_ISREG(found.st_mode):
             raise FileError(f"cannot save {path}: it is neither a file nor a directory")
         kind = File.EXECUTABLE if found.st_mode & 0o100 else ""
         if self._stage and (move or WORTH_STAGING[0] <= found.st_size <= WORTH_STAGING[1]):
-            with self._stage(path, move=move) as copy:
-                content, size = file_digest(copy.path)
-                copy.publish(f"files/{content}{kind}")
+            with self._stage(path, move=move) as staged:
+                content, size = digest_of(staged.file)
+                staged.publish(f"files/{content}{kind}")
+            taken = staged.taken
         else:
             content, size = file_digest(path)
-            self._store.upload(f"files/{content}{kind}", path)
+            self._store.upload(f"files/{content}{kind}", Path(path))
+            taken = False
         digest = content + kind
         self.saved.add(digest)
-        return digest, size
+        return digest, size, taken
 
     def _is_in_scratch(self, real: str) -> bool:
         return self._scratch is not None and _lies_in(real, self._scratch)
@@ -104,7 +115,7 @@ class FileAccess:
                 if not path.exists():
                     self._put_back(digest, path, mode)
             raise
-        plain.shell().rmtree(aside, ignore_errors=True)
+        plain.discard(aside)
         return saved
 
     def _put_back(self, digest: str, path: Path, mode: int) -> None:
@@ -133,13 +144,13 @@ class FileAccess:
                 entries.append((name, "dir", ""))
             else:
                 found = path.stat()
-                digest, size = self._save_file(path, found, move=taken is not None)
+                digest, size, _ = self._save_file(str(path), found, move=taken is not None)
                 if taken is not None:
                     taken[path] = digest, stat.S_IMODE(found.st_mode)
                 entries.append((name, "file", digest))
                 total += size
         listing = json.dumps({"v": LISTING, "entries": entries}).encode()
-        digest = hashlib.sha256(listing).hexdigest() + File.DIRECTORY
+        digest = content_digest(listing) + File.DIRECTORY
         self._store.put(f"files/{digest}", listing)
         self.saved.add(digest)
         return File.stored(root.name, digest, total)
@@ -184,7 +195,7 @@ class FileAccess:
 
     def _place_tree(self, digest: str, target: Path) -> None:
         data = self._store.get(f"files/{digest}")
-        if hashlib.sha256(data).hexdigest() != digest.removesuffix(File.DIRECTORY):
+        if content_digest(data) != digest.removesuffix(File.DIRECTORY):
             raise DamagedError(f"object files/{digest} of the job store is damaged: its content does not match its name")
         target.mkdir()
         for name, kind, what in json.loads(data)["entries"]:
@@ -233,13 +244,28 @@ def _copy(cached: Path, target: Path) -> None:
         plain.shell().copymode(cached, target)
 
 
+@functools.cache
+def sha256() -> hashlib._Hash:
+    """That of nothing: who forks asks for it before, as OpenSSL has to be loaded and to find the algorithm."""
+    import hashlib
+
+    return hashlib.sha256()
+
+
 def file_digest(path: Path | str) -> tuple[str, int]:
     """SHA-256 and size of a file's content."""
-    digest, size, chunk = _SHA256.copy(), 0, memoryview(bytearray(_CHUNK))
     with open(path, "rb", buffering=0) as source:
-        while count := source.readinto(chunk):
-            digest.update(chunk[:count])
-            size += count
+        return digest_of(source.fileno())
+
+
+def digest_of(file: int) -> tuple[str, int]:
+    """The same of an open file, all of it, wherever it stands."""
+    digest, size, chunk = sha256().copy(), 0, bytearray(_CHUNK)
+    view, chunks = memoryview(chunk), (chunk,)
+    os.lseek(file, 0, os.SEEK_SET)
+    while count := os.readv(file, chunks):
+        digest.update(view[:count])
+        size += count
     return digest.hexdigest(), size
 
 

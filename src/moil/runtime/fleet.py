@@ -23,12 +23,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
-from moil.core.record import changed
 from moil.core.records import Outcome
 from moil.core.requirements import Requirements
 from moil.errors import DeploymentError
 from moil.ports.batch_system import Submission
 from moil.ports.scheduler import SchedulerId, Seen, Standing
+from moil.record import changed
 from moil.runtime.clerk import Clerk, Found, News, Site, order_of
 from moil.runtime.mailbox import Order, Sack
 from moil.runtime.queues import PILOTS, Chunk, Claim

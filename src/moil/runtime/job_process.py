@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 from moil.core import wire
-from moil.core.record import field, record
 from moil.core.records import Outcome
 from moil.errors import DamagedError
 from moil.ports.job_store import JobStore
+from moil.record import field, record
 from moil.runtime import messages
 from moil.runtime.execute import Execution, Place, describe
 from moil.runtime.processes import die_with_parent

@@ -16,11 +16,11 @@ from typing import Any
 import msgspec
 
 from moil.core.events import EVENT_TYPES, Event
-from moil.core.record import record
 from moil.core.snapshot import Snapshot, restore
 from moil.core.summary import Summary
 from moil.core.workflow import Workflow
 from moil.errors import DamagedError
+from moil.record import record
 
 FORMAT = 1
 SAMPLE = 1000
@@ -28,9 +28,11 @@ _SNAPSHOT = 254
 _HEADER = 255
 
 
-@record
-class Header:
-    """Begins every incarnation."""
+class Header(msgspec.Struct, kw_only=True, frozen=True):
+    """Begins every incarnation.
+
+    The only one that a new run reads, and so not a record: how to read those has to be worked out with `dataclasses`.
+    """
 
     format: int = FORMAT
     host: str = ""

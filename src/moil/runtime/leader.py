@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from moil.core import snapshot
 from moil.core.commands import Cancel, Command, Fail, Finish, StopService, Submit
 from moil.core.events import CancelRequested, DeadlineReached, Event, JobCommitted
-from moil.core.record import record
 from moil.core.records import Data
 from moil.core.summary import Summary
 from moil.core.workflow import Workflow
@@ -23,6 +22,7 @@ from moil.ports.clock import Clock
 from moil.ports.job_store import DurableStore, Journal
 from moil.ports.observer import Observer
 from moil.ports.reactor import Reactor
+from moil.record import record
 from moil.runtime import codec, journal
 from moil.runtime.dispatch import Dispatcher
 

@@ -20,11 +20,11 @@ from contextlib import suppress
 from typing import Any
 
 from moil.core import wire
-from moil.core.record import field, record
 from moil.core.records import Outcome
 from moil.deployment import signing
 from moil.errors import DamagedError, KeyExists, NoSuchKey
 from moil.ports.job_store import JobStore
+from moil.record import field, record
 
 CHUNK = 64
 """Orders to one object: few enough that a member does not read much of others', many enough to be few objects."""

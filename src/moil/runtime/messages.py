@@ -25,8 +25,8 @@ import socket
 from struct import Struct
 
 from moil.core import wire
-from moil.core.record import record
 from moil.core.records import Outcome
+from moil.record import record
 
 TASK, KILL, STOP = b"T", b"K", b"P"
 STARTED, UP, RETURNED, DONE, ENDED = b"S", b"U", b"R", b"D", b"E"

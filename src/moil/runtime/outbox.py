@@ -18,9 +18,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from struct import Struct
+from typing import TYPE_CHECKING
 
 from moil.runtime import messages
-from moil.runtime.job_process import Channel
+
+if TYPE_CHECKING:
+    from moil.runtime.job_process import Channel
 
 FORMAT = 1
 LARGEST = 1 << 20

@@ -21,9 +21,9 @@ import time
 from collections import deque
 from collections.abc import Mapping
 
-from moil.core.record import changed
 from moil.core.records import Outcome
 from moil.errors import NoSuchKey
+from moil.record import changed
 from moil.runtime import messages, processes
 from moil.runtime.berth import READY, Berth
 from moil.runtime.mailbox import SACK, Letter, Mailbox, Order, Sack

@@ -17,10 +17,10 @@ from contextlib import suppress
 from typing import Any
 
 from moil.core import wire
-from moil.core.record import field, record
 from moil.deployment import signing
 from moil.errors import DamagedError, KeyExists
 from moil.ports.job_store import JobStore
+from moil.record import field, record
 from moil.runtime.mailbox import Order
 
 PILOTS = "pilot-"

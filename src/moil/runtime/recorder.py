@@ -85,7 +85,7 @@ class AttemptRecorder:
         """Write down a call for the end of the attempt."""
         deferred.add(self._deferred, fn, args, kwargs)
 
-    def save(self, path: Path, *, move: bool = False) -> File:
+    def save(self, path: str, *, move: bool = False) -> File:
         """Store a file."""
         return self._files.save(path, move=move)
 

@@ -12,10 +12,10 @@ import functools
 import marshal
 from typing import Any
 
-from moil.core.record import field, record
 from moil.core.records import Call, Data, Failure, Outcome, PromiseRef, Stored
 from moil.core.requirements import Accelerator, Ceiling, Request, Requirements
 from moil.errors import DamagedError
+from moil.record import field, record
 from moil.runtime.codec import StoredValue
 
 FORMAT = 2

@@ -9,9 +9,9 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Collection, Sequence
 
-from moil.core.record import changed, record
 from moil.core.requirements import Requirements
 from moil.ports.scheduler import Array, Refused, SchedulerId
+from moil.record import changed, record
 from moil.runtime.clerk import News, Site
 from moil.runtime.queues import Chunk, Claim
 

@@ -23,9 +23,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from moil.core.record import changed
 from moil.core.records import Outcome
 from moil.errors import DamagedError
+from moil.record import changed
 from moil.runtime import deferred, messages, processes
 from moil.runtime.mailbox import Letter, Mailbox, Order
 from moil.runtime.messages import Message

@@ -18,9 +18,9 @@ import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from moil.core.record import field, record
 from moil.core.requirements import Accelerator, Requirements
 from moil.ports.scheduler import SchedulerId, Seen
+from moil.record import field, record
 from moil.runtime.queues import LARGEST, Claim
 
 T = TypeVar("T")

@@ -9,9 +9,9 @@ import socket
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from moil.core.record import record
 from moil.core.records import Outcome
 from moil.ports.job_store import JobStore
+from moil.record import record
 from moil.runtime import deferred, messages, processes
 from moil.runtime.attempt_log import AttemptLog
 from moil.runtime.job_process import Channel, enter, place_of

@@ -78,6 +78,6 @@ class SlotDirectory:
             os.rmdir(self._scratch)
             os.rmdir(self._place)
         except OSError:
-            plain.shell().rmtree(self.path, ignore_errors=True)
+            plain.discard(self.path)
             with suppress(FileNotFoundError):
                 os.rename(self._place, f"{self._place}-{os.urandom(4).hex()}")

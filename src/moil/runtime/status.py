@@ -17,13 +17,13 @@ from typing import Any
 
 from moil.core.events import Event
 from moil.core.graph import Job
-from moil.core.record import as_dict, field, record
 from moil.core.records import JobState
 from moil.core.summary import NameStats
 from moil.core.workflow import Workflow, failures
 from moil.errors import DamagedError, NoSuchKey, StoreError
 from moil.ports.clock import Clock
 from moil.ports.job_store import JobStore
+from moil.record import as_dict, field, record
 from moil.runtime.journal import Replayed
 
 FORMAT = 1

@@ -10,11 +10,11 @@ from typing import Any, Self
 
 from moil.core.graph import Job
 from moil.core.policy import effective
-from moil.core.record import names
 from moil.core.records import Data, PromiseRef
 from moil.core.requirements import Ceiling, Request, Requirements, excess, parse_field
 from moil.core.workflow import Workflow
 from moil.errors import CallError, RequirementError
+from moil.record import names
 from moil.runtime import codec
 from moil.runtime.codec import StoredValue
 from moil.runtime.records import Needs, Task

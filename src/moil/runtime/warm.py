@@ -21,8 +21,8 @@ import time
 from struct import Struct
 from typing import NoReturn
 
-from moil.core.record import record
 from moil.core.records import Outcome
+from moil.record import record
 from moil.runtime import messages, processes
 from moil.runtime.job_process import JobProcess, Order, enter, settle_in, used
 from moil.runtime.limits import FIRST_SAMPLE, SAMPLE, Limits

@@ -131,7 +131,7 @@ class Zygote:
             if deferred.pending(directory / "deferred"):
                 with (house.work / "deferred.log").open("ab") as log:
                     run_deferred(directory / "deferred", house.load, log.fileno(), keep=self._supervisors)
-            plain.shell().rmtree(directory, ignore_errors=True)
+            plain.discard(directory)
 
     def _fork(self, sockets: Sockets, house: House, home: Path) -> None:
         pid = os.fork()

@@ -10,34 +10,66 @@ It does not forbid assignments, as that takes three times as long: checkers do.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, TypeVar, dataclass_transform, overload
 
 T = TypeVar("T")
 
-_NOTHING: Any = object()
-_SIGN = "__record_fields__"
+NOTHING: Any = object()
+_NO_METADATA: Mapping[str, Any] = MappingProxyType({})
+_FIELDS = "__dataclass_fields__"
 
 
-class _Field:
-    """What is said of a field beside its type."""
+class Field:
+    """What is said of a field: its value if none is given, or what makes it (`NOTHING` where there is none), and more.
 
-    __slots__ = ("compare", "default", "default_factory", "shown")
+    Asked for anything else it answers as a field of `dataclasses` does.
+    """
 
-    def __init__(self, default: Any, default_factory: Any, *, compare: bool, shown: bool) -> None:
-        self.default, self.default_factory, self.compare, self.shown = default, default_factory, compare, shown
+    __slots__ = ("_owner", "_twin", "compare", "factory", "metadata", "shown", "value")
+
+    def __init__(self, value: Any, factory: Any, *, compare: bool, shown: bool, metadata: Mapping[str, Any]) -> None:
+        self.value, self.factory, self.compare, self.shown, self.metadata = value, factory, compare, shown, metadata
+        self._twin: Any = None
+
+    def belongs(self, owner: type[Any], name: str, *, kw_only: bool) -> None:
+        """It is the field `name` of `owner`."""
+        self._owner = owner, name, kw_only
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if self._twin is None:
+            self._twin = self._as_dataclass()
+        return getattr(self._twin, name)
+
+    def _as_dataclass(self) -> Any:
+        import dataclasses
+
+        owner, name, kw_only = self._owner
+        more: dict[str, Any] = {"compare": self.compare, "repr": self.shown, "metadata": self.metadata}
+        if self.factory is not NOTHING:
+            more["default_factory"] = self.factory
+        elif self.value is not NOTHING:
+            more["default"] = self.value
+        body: dict[str, Any] = {"__annotations__": {name: owner.__annotations__[name]}, "__module__": owner.__module__}
+        body[name] = dataclasses.field(**more)
+        twin: Any = dataclasses.dataclass(type(owner.__name__, (), body), init=False, repr=False, eq=False, kw_only=kw_only)
+        return twin.__dataclass_fields__[name]
 
 
 def field(
     *,
-    default: Any = _NOTHING,
-    default_factory: Any = _NOTHING,
+    default: Any = NOTHING,
+    default_factory: Any = NOTHING,
     compare: bool = True,
     repr: bool = True,  # noqa: A002 - the names of `dataclasses`
+    metadata: Mapping[str, Any] = _NO_METADATA,
 ) -> Any:
     """A field with more than a type and a default, as in `dataclasses`."""
-    return _Field(default, default_factory, compare=compare, shown=repr)
+    return Field(default, default_factory, compare=compare, shown=repr, metadata=metadata)
 
 
 @overload
@@ -63,13 +95,18 @@ def record(cls: type[T] | None = None, /, *, kw_only: bool = True, frozen: bool 
 
 def names(kind: type[Any]) -> tuple[str, ...]:
     """The names of a record's fields."""
-    found: tuple[str, ...] = getattr(kind, _SIGN)
+    return tuple(declared(kind))
+
+
+def declared(kind: type[Any]) -> Mapping[str, Field]:
+    """What is said of a record's fields, by name."""
+    found: Mapping[str, Field] = getattr(kind, _FIELDS)
     return found
 
 
 def as_dict(value: Any) -> dict[str, Any]:
     """A record's fields by name; so are records in them, and in their tuples, lists and dictionaries."""
-    return {name: _plain(getattr(value, name)) for name in names(type(value))}
+    return {name: _plain(getattr(value, name)) for name in declared(type(value))}
 
 
 def _plain(value: Any) -> Any:
@@ -78,23 +115,25 @@ def _plain(value: Any) -> Any:
         return kind(map(_plain, value))
     if kind is dict:
         return {name: _plain(one) for name, one in value.items()}
-    return as_dict(value) if isinstance(kind.__dict__.get(_SIGN), tuple) else value
+    return as_dict(value) if _FIELDS in kind.__dict__ else value
 
 
-def changed(value: T, /, **fields: Any) -> T:
+def changed(value: T, /, **others: Any) -> T:
     """A record like this one, but for these fields."""
     kind = type(value)
-    return kind(**{**{name: getattr(value, name) for name in names(kind)}, **fields})
+    return kind(**{**{name: getattr(value, name) for name in declared(kind)}, **others})
 
 
 def _made(plain: type[T], *, kw_only: bool, frozen: bool) -> type[T]:
-    fields = {name: _field(plain, name) for name in plain.__annotations__}
+    fields = {name: _field(plain, name) for name, kind in plain.__annotations__.items() if not _is_of_the_class(kind)}
     body = {name: value for name, value in plain.__dict__.items() if name not in fields and name not in _OF_A_CLASS}
-    body.update({"__slots__": tuple(fields), "__qualname__": plain.__qualname__, _SIGN: tuple(fields)})
+    body.update({"__slots__": tuple(fields), "__qualname__": plain.__qualname__})
     meta: Any = type(plain)
     made = meta(plain.__name__, plain.__bases__, body)
     made.__init__ = _first_init(made, fields, kw_only=kw_only)
-    made.__dataclass_fields__ = _AsDataclass(fields, kw_only=kw_only)
+    for name, said in fields.items():
+        said.belongs(made, name, kw_only=kw_only)
+    made.__dataclass_fields__ = fields
     _compare(made, fields, frozen=frozen)
     return made  # type: ignore[no-any-return]
 
@@ -102,12 +141,18 @@ def _made(plain: type[T], *, kw_only: bool, frozen: bool) -> type[T]:
 _OF_A_CLASS = frozenset({"__dict__", "__weakref__"})
 
 
-def _field(plain: type[Any], name: str) -> _Field:
-    said = plain.__dict__.get(name, _NOTHING)
-    return said if isinstance(said, _Field) else _Field(said, _NOTHING, compare=True, shown=True)
+def _field(plain: type[Any], name: str) -> Field:
+    said = plain.__dict__.get(name, NOTHING)
+    if isinstance(said, Field):
+        return said
+    return Field(said, NOTHING, compare=True, shown=True, metadata=_NO_METADATA)
 
 
-def _first_init(cls: Any, fields: dict[str, _Field], *, kw_only: bool) -> Callable[..., None]:
+def _is_of_the_class(annotation: object) -> bool:
+    return str(annotation).startswith(("ClassVar[", "typing.ClassVar["))
+
+
+def _first_init(cls: Any, fields: dict[str, Field], *, kw_only: bool) -> Callable[..., None]:
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - it is one
         cls.__init__ = _init(cls, fields, kw_only=kw_only)
         cls.__init__(self, *args, **kwargs)
@@ -115,18 +160,18 @@ def _first_init(cls: Any, fields: dict[str, _Field], *, kw_only: bool) -> Callab
     return __init__
 
 
-def _init(cls: type[Any], fields: dict[str, _Field], *, kw_only: bool) -> Any:
+def _init(cls: type[Any], fields: dict[str, Field], *, kw_only: bool) -> Any:
     """Sets the fields, one after another."""
-    known: dict[str, Any] = {"_NOTHING": _NOTHING}
+    known: dict[str, Any] = {"NOTHING": NOTHING}
     asked, body = ["self", *(["*"] if kw_only and fields else [])], []
     for name, said in fields.items():
         value = name
-        if said.default_factory is not _NOTHING:
-            known[f"_made_{name}"] = said.default_factory
-            value = f"_made_{name}() if {name} is _NOTHING else {name}"
-            asked.append(f"{name}=_NOTHING")
-        elif said.default is not _NOTHING:
-            known[f"_default_{name}"] = said.default
+        if said.factory is not NOTHING:
+            known[f"_made_{name}"] = said.factory
+            value = f"_made_{name}() if {name} is NOTHING else {name}"
+            asked.append(f"{name}=NOTHING")
+        elif said.value is not NOTHING:
+            known[f"_default_{name}"] = said.value
             asked.append(f"{name}=_default_{name}")
         else:
             asked.append(name)
@@ -137,7 +182,7 @@ def _init(cls: type[Any], fields: dict[str, _Field], *, kw_only: bool) -> Any:
     return made
 
 
-def _compare(cls: type[Any], fields: dict[str, _Field], *, frozen: bool) -> None:
+def _compare(cls: type[Any], fields: dict[str, Field], *, frozen: bool) -> None:
     compared = [name for name, said in fields.items() if said.compare]
     values: Callable[[Any], Any] = attrgetter(*compared) if compared else _nothing
     shown = [name for name, said in fields.items() if said.shown]
@@ -156,27 +201,3 @@ def _compare(cls: type[Any], fields: dict[str, _Field], *, frozen: bool) -> None
 
 def _nothing(_: Any) -> tuple[()]:
     return ()
-
-
-class _AsDataclass:
-    """The record's ``__dataclass_fields__``, made when they are asked for."""
-
-    def __init__(self, fields: dict[str, _Field], *, kw_only: bool) -> None:
-        self._fields, self._kw_only = fields, kw_only
-
-    def __get__(self, value: object, cls: type[Any]) -> dict[str, Any]:
-        import dataclasses
-
-        body: dict[str, Any] = {"__annotations__": cls.__annotations__, "__module__": cls.__module__}
-        for name, said in self._fields.items():
-            more: dict[str, Any] = {"compare": said.compare, "repr": said.shown}
-            if said.default_factory is not _NOTHING:
-                more["default_factory"] = said.default_factory
-            elif said.default is not _NOTHING:
-                more["default"] = said.default
-            body[name] = dataclasses.field(**more)
-        twin: Any = type(cls.__name__, (), body)
-        dataclasses.dataclass(twin, init=False, repr=False, eq=False, kw_only=self._kw_only)
-        found: dict[str, Any] = twin.__dataclass_fields__
-        cls.__dataclass_fields__ = found
-        return found

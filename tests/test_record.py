@@ -7,7 +7,7 @@ import pickle
 import msgspec
 import pytest
 
-from moil.core.record import as_dict, changed, field, record
+from moil.record import as_dict, changed, field, record
 
 
 @record
