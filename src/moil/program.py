@@ -157,7 +157,7 @@ def start(callee: Callee, resolved: Resolved, *, ahead: Interpreter | None = Non
 
     settings = resolved[EngineSettings]
     ahead = _needed(settings, ahead)
-    from moil.logs import EventLog
+    from moil.event_log import EventLog
     from moil.progress import observers_for
     from moil.session import Session, Start
 

@@ -18,6 +18,7 @@ Values are kept in the user's words (a size stays ``"4 GiB"``); whoever calls `r
 
 from __future__ import annotations
 
+import functools
 import importlib
 import math
 import os
@@ -123,16 +124,23 @@ class Setting:
 def settings_of(*classes: type[Any]) -> Iterator[Setting]:
     """Every setting of these settings classes, in the order they were written."""
     for cls in classes:
-        hints = get_type_hints(cls)
-        prefix = str(getattr(cls, "prefix", "")).replace("-", "_")
-        group = f"{prefix or 'engine'} options"
-        for name, one in declared(cls).items():
-            if not isinstance(one, Field):
-                raise TypeError(f"{cls.__name__}: a settings class is a @record, not a @dataclass")
-            details = cast("Details", one.metadata)
-            group = details.get("group", group)
-            kind, optional, many, choices = _taken_apart(hints[name], f"{cls.__name__}.{name}")
-            yield Setting(
+        yield from _settings(cls)
+
+
+@functools.cache
+def _settings(cls: type[Any]) -> tuple[Setting, ...]:
+    hints = get_type_hints(cls)
+    prefix = str(getattr(cls, "prefix", "")).replace("-", "_")
+    group = f"{prefix or 'engine'} options"
+    found = []
+    for name, one in declared(cls).items():
+        if not isinstance(one, Field):
+            raise TypeError(f"{cls.__name__}: a settings class is a @record, not a @dataclass")
+        details = cast("Details", one.metadata)
+        group = details.get("group", group)
+        kind, optional, many, choices = _taken_apart(hints[name], f"{cls.__name__}.{name}")
+        found.append(
+            Setting(
                 name=name,
                 prefix=prefix,
                 group=group,
@@ -143,6 +151,8 @@ def settings_of(*classes: type[Any]) -> Iterator[Setting]:
                 default=one.value,
                 details=details,
             )
+        )
+    return tuple(found)
 
 
 def _taken_apart(hint: Any, where: str) -> tuple[type, bool, bool, tuple[str, ...]]:
