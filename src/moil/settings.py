@@ -128,7 +128,7 @@ def settings_of(*classes: type[Any]) -> Iterator[Setting]:
 
 
 @functools.cache
-def _settings(cls: type[Any]) -> tuple[Setting, ...]:
+def _settings(cls: Any) -> tuple[Setting, ...]:
     hints = get_type_hints(cls)
     prefix = str(getattr(cls, "prefix", "")).replace("-", "_")
     group = f"{prefix or 'engine'} options"

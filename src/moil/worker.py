@@ -5,6 +5,7 @@ Started as ``python -c 'from moil.worker import main; …'`` by a batch system, 
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -14,6 +15,7 @@ from moil.runtime import zygote
 
 def main() -> None:
     """Be a zygote until the leader is gone."""
+    gc.enable()  # see `moil.runtime.interpreter`
     number = int(sys.argv.pop(1))
     if os.environ.get("LD_BIND_NOW") == "Moil":
         del os.environ["LD_BIND_NOW"]  # see `moil.runtime.interpreter`; no job's own programs need it

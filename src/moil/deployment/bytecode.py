@@ -21,9 +21,11 @@ _HASHED, _CHECKED = 0b01, 0b10
 
 def source_of(pyc: str) -> str:
     """The path of the source that a ``__pycache__/*.pyc`` was made of; "" if the name is another one."""
+    if not pyc.endswith(_ENDING):
+        return ""
     folder, _, name = pyc.rpartition("/")
-    start, module = folder.removesuffix("__pycache__"), name.removesuffix(_ENDING)
-    if start == folder or not f"/{start}".endswith("/") or module in (name, ""):
+    start, module = folder.removesuffix("__pycache__"), name[: -len(_ENDING)]
+    if start == folder or start[-1:] not in ("", "/") or not module:
         return ""
     return f"{start}{module}.py"
 

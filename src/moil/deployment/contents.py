@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
+from stat import S_ISREG
 
 from moil.deployment import bytecode, scripts
 from moil.deployment.editables import Editable
@@ -42,14 +42,16 @@ def sources(distribution: Distribution, editable: Editable | None, *, owned: Own
         listed = _recorded(distribution, editable.hooks if editable else ())
     site = distribution.site + os.sep
     for path in listed:
-        is_inside = not path.startswith(("../", "/"))
-        one = _file(site + path, f"site/{path}", reason) if is_inside else _source(distribution, path, reason)
+        if path.startswith(("../", "/")):
+            one = _source(distribution, path, reason)
+        else:
+            one = _file(site + path, f"site/{path}", reason, _transform(path))
         if one is not None:
             found.setdefault(one.path, one)
     if distribution.record is not None:
         why = f"lies in {distribution.name}, and in no RECORD"
         for path in _unrecorded(distribution, owned):
-            one = _file(site + path, f"site/{path}", why)
+            one = _file(site + path, f"site/{path}", why, _transform(path))
             if one is not None:
                 found.setdefault(one.path, one)
     return [found[path] for path in sorted(found)]
@@ -88,7 +90,7 @@ def _metadata(distribution: Distribution, reason: str) -> Iterator[Source]:
     else:
         names = [f"/{name}" for name in _walk(distribution.metadata, "") if name not in _AT_HOME]
     for name in names:
-        one = _file(distribution.metadata + name, f"site/{base}{name}", reason)
+        one = _file(distribution.metadata + name, f"site/{base}{name}", reason, _transform(name))
         if one is not None:
             yield one
 
@@ -102,9 +104,11 @@ def _recorded(distribution: Distribution, hooks: Collection[str]) -> list[str]:
 
 def _is_wanted(path: str, known: Collection[str]) -> bool:
     """Of compiled modules those whose source is shipped too, and those that have none."""
-    if not path.endswith(".pyc") or "__pycache__/" not in path:
-        return True
-    return bytecode.source_of(path) in known
+    return not _is_cached(path) or bytecode.source_of(path) in known
+
+
+def _is_cached(path: str) -> bool:
+    return path.endswith(".pyc") and "__pycache__/" in path
 
 
 def _below_tops(distribution: Distribution) -> Iterator[str]:
@@ -153,29 +157,34 @@ def _source(distribution: Distribution, path: str, reason: str) -> Source | None
     origin = os.path.normpath(os.path.join(distribution.site, path))
     if where.startswith("bin/"):
         return _script(origin, where, reason)
-    return _file(origin, where, reason)
+    return _file(origin, where, reason, _transform(origin))
 
 
-def _file(origin: str, where: str, reason: str) -> Source | None:
+def _transform(path: str) -> str:
+    return "pyc" if path.endswith(".pyc") and bytecode.source_of(path) else ""
+
+
+def _file(origin: str, where: str, reason: str, transform: str) -> Source | None:
     try:
         found = os.stat(origin)
     except OSError:
         return None
-    if not stat.S_ISREG(found.st_mode):
+    mode = found.st_mode
+    if not S_ISREG(mode):
         return None
     return Source(
         path=where,
         origin=origin,
-        kind=EXECUTABLE if found.st_mode & 0o100 else FILE,
+        kind=EXECUTABLE if mode & 0o100 else FILE,
         size=found.st_size,
         reason=reason,
-        transform="pyc" if where.endswith(".pyc") and bytecode.source_of(origin) else "",
+        transform=transform,
         stamp=stamp_of(found),
     )
 
 
 def _script(origin: str, where: str, reason: str) -> Source | None:
-    one = _file(origin, where, reason)
+    one = _file(origin, where, reason, _transform(origin))
     if one is None or one.size > _LARGEST_SCRIPT or not _has_python(origin):
         return one
     content = scripts.neutral(Path(origin).read_bytes())

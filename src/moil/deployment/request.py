@@ -117,7 +117,7 @@ def _file(told: dict[str, Any]) -> str:
     spec = told.get("__spec__")
     for one in (told.get("__file__"), spec.origin if isinstance(spec, ModuleSpec) and spec.has_location else None):
         if type(one) is str and one and not one.startswith("<"):
-            return os.path.abspath(one)
+            return _absolute(one)
     return ""
 
 
@@ -125,4 +125,10 @@ def _search(told: dict[str, Any]) -> tuple[str, ...]:
     places = told.get("__path__")
     if type(places) is not list:
         return ()
-    return tuple(os.path.abspath(one) for one in places if type(one) is str)
+    return tuple(_absolute(one) for one in places if type(one) is str)
+
+
+def _absolute(path: str) -> str:
+    """Nearly all are so already, and there are many."""
+    is_plain = path.startswith("/") and "//" not in path and "/." not in path and not path.endswith("/")
+    return path if is_plain else os.path.abspath(path)
