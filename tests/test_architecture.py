@@ -206,6 +206,31 @@ def test_importing_moil_is_light():
     assert len(found) <= 110
 
 
+SMALL = """
+import sys
+import moil
+
+@moil.job(memory="10 MiB", disk="1 MiB")
+def hello():
+    return 1
+
+if __name__ == "__main__":
+    before = {*sys.modules}
+    moil.run(hello, max_cores=1.0, progress=False)
+    print(*({*sys.modules} - before))
+"""
+
+
+def test_a_small_run_brings_in_little(tmp_path):
+    """Each of these takes longer than all that the run does with it, or is for others than the leader."""
+    (tmp_path / "small.py").write_text(SMALL)
+    done = subprocess.run([sys.executable, "small.py"], cwd=tmp_path, check=True, capture_output=True, text=True)
+    found = set(done.stdout.split())
+    assert "moil.session" in found
+    assert not found & {"argparse", "bz2", "ctypes", "dataclasses", "hashlib", "logging", "lzma", "shutil", "sysconfig", "tempfile"}
+    assert not found & {"moil.runtime.job_process", "moil.runtime.execute", "moil.deployment.discover"}
+
+
 @pytest.mark.slow
 def test_floors_import_only_downwards():
     lint = Path(sys.executable).with_name("lint-imports")

@@ -3,11 +3,12 @@
 
 import dataclasses
 import pickle
+from typing import ClassVar
 
 import msgspec
 import pytest
 
-from moil.record import as_dict, changed, field, record
+from moil.record import NOTHING, as_dict, changed, declared, field, record
 
 
 @record
@@ -34,6 +35,27 @@ def test_records_without_fields_are_all_the_same():
     assert Nothing() == Nothing()
     assert hash(Nothing()) == hash(Nothing())
     assert Nothing() != Point(x=1)
+
+
+@record
+class Shape:
+    corners: int = 3
+    family: ClassVar[str] = "flat"
+    colour: str = field(default="red", metadata={"help": "what it is painted"})
+
+
+def test_what_belongs_to_the_class_is_no_field():
+    assert Shape.family == "flat" and list(declared(Shape)) == ["corners", "colour"]
+    assert Shape(corners=4) == Shape(corners=4, colour="red")
+
+
+def test_what_is_said_of_fields():
+    found = declared(Shape)
+    assert found["colour"].metadata == dataclasses.fields(Shape)[1].metadata == {"help": "what it is painted"}
+    assert (found["corners"].value, dataclasses.fields(Shape)[0].default) == (3, 3)
+    assert found["corners"].factory is NOTHING and dataclasses.fields(Shape)[0].default_factory is dataclasses.MISSING
+    with pytest.raises(AttributeError):
+        found["corners"].__wrapped__  # noqa: B018 - it would look for it in the twin, and that for its own
 
 
 @record(kw_only=False, frozen=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import subprocess
 import sys
@@ -294,6 +295,15 @@ def test_every_engine_setting_has_help_and_a_home_in_a_group() -> None:
     for setting_ in settings_of(EngineSettings):
         assert setting_.details.get("help")
         assert setting_.group != "engine options"
+
+
+def test_a_settings_class_that_is_none_is_the_authors_mistake() -> None:
+    @dataclasses.dataclass
+    class Plain:
+        order: str = setting("fifo", help="who is next")
+
+    with pytest.raises(TypeError, match="Plain: a settings class is a @record"):
+        list(settings_of(Plain))
 
 
 def test_importing_settings_brings_in_no_argument_parser() -> None:

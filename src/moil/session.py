@@ -117,8 +117,9 @@ class Session:
             return self._existing_store(locator)
         if _is_used(locator):
             again = shlex.join(resume_words(self._start.command, locator, str(Path.cwd())))
+            how = f"--restart ({again})" if again else "restart=True"
             raise UsageError(
-                f"job store {locator} already holds a run; resume it with --restart ({again}), "
+                f"job store {locator} already holds a run; resume it with {how}, "
                 f"or remove it with: moil clean {shlex.quote(locator)}"
             )
         return self._new_store(locator)

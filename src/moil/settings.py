@@ -124,7 +124,7 @@ class Setting:
 def settings_of(*classes: type[Any]) -> Iterator[Setting]:
     """Every setting of these settings classes, in the order they were written."""
     for cls in classes:
-        yield from _settings(cls)
+        yield from _settings(cast("Any", cls))
 
 
 @functools.cache

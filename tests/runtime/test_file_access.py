@@ -275,6 +275,34 @@ def test_links_to_directories_in_a_directory(store, tmp_path, folder):
     assert os.readlink(copy / "link") == "b" and (copy / "link" / "c").read_text() == "b/c"
 
 
+def test_what_was_taken_says_so_and_a_copy_does_not(store, tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).write_text(name)
+    (tmp_path / "link").symlink_to("two")
+    for path, taken in ((tmp_path / "one", True), (tmp_path / "link", False)):
+        with store.stage(path, move=True) as staged:
+            assert staged.taken is taken and os.pread(staged.file, 9, 0) == path.name.replace("link", "two").encode()
+            staged.publish(path.name)
+        assert path.exists() is not taken
+    assert os.listdir(store.path / "tmp") == [] and (tmp_path / "two").read_text() == "two"
+
+
+def test_what_is_given_away_twice_is_there_once(store, tmp_path):
+    """The second time the object is there, and the file is removed instead of being renamed."""
+    for name in ("one", "two"):
+        (tmp_path / name).write_text("content")
+        giving(store, tmp_path).save(tmp_path / name, move=True)
+        assert not (tmp_path / name).exists()
+    assert len(os.listdir(store.path / "objects" / "files")) == 1 and os.listdir(store.path / "tmp") == []
+
+
+def test_a_name_that_leads_out_of_the_scratch_directory(store, tmp_path):
+    (tmp_path / "scratch").mkdir()
+    working = FileAccess(store, tmp_path / "cache", tmp_path / "files", tmp_path / "scratch")
+    with pytest.raises(FileError, match="cannot give away .* where the job works"):
+        working.save(f"{tmp_path}/scratch/..", move=True)
+
+
 def test_an_old_file_is_not_swept_while_it_is_given_away(store, tmp_path):
     (tmp_path / "data").write_text("content")
     os.utime(tmp_path / "data", (1, 1))
