@@ -23,6 +23,7 @@ from moil.deployment.editables import Editable
 from moil.deployment.listing import EXECUTABLE, FILE
 from moil.deployment.metadata import Distribution
 from moil.deployment.plan import Source, stamp_of
+from moil.record import field, record
 
 _AT_HOME = ("direct_url.json", "uv_cache.json", "uv_build.json")
 _SITE = re.compile(r"^lib(?:64|32)?/python[\d.]+t?/(?:site|dist)-packages/")
@@ -33,9 +34,22 @@ Owned = Callable[[str], bool]
 """Whether a path (relative to the site directory) is in anybody's RECORD."""
 
 
-def sources(distribution: Distribution, editable: Editable | None, *, owned: Owned, reason: str) -> list[Source]:
-    """What is shipped of a distribution, in the order of the paths in the unit."""
-    found = {one.path: one for one in _metadata(distribution, reason)}
+@record(kw_only=False, frozen=False)
+class LookedAt:
+    """What had a part in what was found, beside the files that were found."""
+
+    #: Directories that were listed.
+    folders: list[str] = field(default_factory=list)
+    #: Files that should be there, and are not.
+    absent: list[str] = field(default_factory=list)
+
+
+def sources(
+    distribution: Distribution, editable: Editable | None, *, owned: Owned, reason: str, looked_at: LookedAt | None = None
+) -> list[Source]:
+    """What is shipped of a distribution, in the order of the paths in the unit. `looked_at` is told what was."""
+    seen = LookedAt() if looked_at is None else looked_at
+    found = {one.path: one for one in _metadata(distribution, reason, seen.folders)}
     if distribution.record is None:
         listed = [] if distribution.link else list(_below_tops(distribution))
     else:
@@ -48,9 +62,11 @@ def sources(distribution: Distribution, editable: Editable | None, *, owned: Own
             one = _file(site + path, f"site/{path}", reason, _transform(path))
         if one is not None:
             found.setdefault(one.path, one)
+        else:
+            seen.absent.append(os.path.normpath(site + path))
     if distribution.record is not None:
         why = f"lies in {distribution.name}, and in no RECORD"
-        for path in _unrecorded(distribution, owned):
+        for path in _unrecorded(distribution, owned, seen.folders):
             one = _file(site + path, f"site/{path}", why, _transform(path))
             if one is not None:
                 found.setdefault(one.path, one)
@@ -83,12 +99,12 @@ def _above(path: str) -> Iterator[str]:
         yield path
 
 
-def _metadata(distribution: Distribution, reason: str) -> Iterator[Source]:
+def _metadata(distribution: Distribution, reason: str, folders: list[str]) -> Iterator[Source]:
     base = distribution.metadata_name
     if os.path.isfile(distribution.metadata):
         names = [""]
     else:
-        names = [f"/{name}" for name in _walk(distribution.metadata, "") if name not in _AT_HOME]
+        names = [f"/{name}" for name in _walk(distribution.metadata, "", folders) if name not in _AT_HOME]
     for name in names:
         one = _file(distribution.metadata + name, f"site/{base}{name}", reason, _transform(name))
         if one is not None:
@@ -117,20 +133,24 @@ def _below_tops(distribution: Distribution) -> Iterator[str]:
         for entry in entries:
             if entry.name.partition(".")[0] in tops and not entry.name.endswith((".dist-info", ".egg-info", ".pth")):
                 if entry.is_dir():
-                    yield from (f"{entry.name}/{path}" for path in _walk(entry.path, ""))
+                    yield from (f"{entry.name}/{path}" for path in _walk(entry.path, "", []))
                 else:
                     yield entry.name
 
 
-def _unrecorded(distribution: Distribution, owned: Owned) -> Iterator[str]:
+def _unrecorded(distribution: Distribution, owned: Owned, folders: list[str]) -> Iterator[str]:
     for package in packages(distribution.record or ()):
-        for path in _walk(os.path.join(distribution.site, package), f"{package}/"):
+        for path in _walk(os.path.join(distribution.site, package), f"{package}/", folders):
             if not owned(path):
                 yield path
 
 
-def _walk(directory: str, prefix: str, above: tuple[str, ...] = ()) -> Iterator[str]:
-    """The files below a directory but those of ``__pycache__``; links are followed, though not in circles."""
+def _walk(directory: str, prefix: str, folders: list[str], above: tuple[str, ...] = ()) -> Iterator[str]:
+    """The files below a directory but those of ``__pycache__``; links are followed, though not in circles.
+
+    `folders` gets the directories that were listed, or should have been.
+    """
+    folders.append(directory)
     try:
         entries = list(os.scandir(directory))
     except OSError:
@@ -139,7 +159,7 @@ def _walk(directory: str, prefix: str, above: tuple[str, ...] = ()) -> Iterator[
         if entry.is_dir():
             real = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
             if entry.name != "__pycache__" and real not in above and not _holds(real, directory):
-                yield from _walk(entry.path, f"{prefix}{entry.name}/", (*above, real))
+                yield from _walk(entry.path, f"{prefix}{entry.name}/", folders, (*above, real))
         elif not entry.name.endswith(".pyc") or not os.path.isfile(entry.path[:-1]):
             yield prefix + entry.name
 

@@ -232,7 +232,7 @@ class _Discovery:
     def _distributions(self, reached: Reached, code: list[PlannedUnit]) -> list[PlannedUnit]:
         installed = self._known.installed
         wanted = distributions.wanted(installed, dict(self._tops(reached)), everything=self._request.environment)
-        units = distributions.plan_units(installed, wanted.distributions, wanted.reasons)
+        units = distributions.plan_units(installed, wanted.distributions, wanted.reasons, self._request.memory)
         return on_demand.divide(units, wanted.needed, wanted.requires, code) if self._request.on_demand else units
 
     def _tops(self, reached: Reached) -> Iterator[tuple[str, str]]:

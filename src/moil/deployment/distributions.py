@@ -12,13 +12,16 @@ from __future__ import annotations
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
 
 from moil.deployment import contents
 from moil.deployment.closure import Requirements
+from moil.deployment.contents import LookedAt
 from moil.deployment.editables import Editable, editable_of, pth_directories
+from moil.deployment.inventory import Inventories
 from moil.deployment.metadata import Distribution, canonical, entries_of, split_name
 from moil.deployment.plan import PlannedUnit, Source, UnitKind
 from moil.record import record
@@ -221,34 +224,46 @@ def wanted(
     )
 
 
-def plan_units(installed: Installed, wanted: Iterable[Distribution], reasons: Mapping[str, str]) -> list[PlannedUnit]:
-    """A unit for each distribution; `reasons` by name. What an earlier site directory hides on the path is left out."""
+def plan_units(
+    installed: Installed, wanted: Iterable[Distribution], reasons: Mapping[str, str], memory: Path | None = None
+) -> list[PlannedUnit]:
+    """A unit for each distribution; `reasons` by name. What an earlier site directory hides on the path is left out.
+
+    What is found is remembered in `memory`, a directory of the user's.
+    """
+    inventories = Inventories(memory, installed) if memory is not None else None
     return [
         PlannedUnit(
             name=one.name,
             kind=UnitKind.distribution,
             version=one.version,
             reason=reasons.get(one.name, ""),
-            sources=tuple(_visible(installed, one, _sources(installed, one, reasons.get(one.name, "")))),
+            sources=_visible(installed, one, _sources(installed, one, reasons.get(one.name, ""), inventories)),
         )
         for one in wanted
     ]
 
 
-def _sources(installed: Installed, one: Distribution, reason: str) -> list[Source]:
+def _sources(installed: Installed, one: Distribution, reason: str, inventories: Inventories | None) -> Sequence[Source]:
     def is_owned(path: str) -> bool:
         return installed.is_recorded(one.site, path)
 
-    return contents.sources(one, installed.editable(one), owned=is_owned, reason=reason)
+    def found(looked_at: LookedAt | None = None) -> Sequence[Source]:
+        return contents.sources(one, installed.editable(one), owned=is_owned, reason=reason, looked_at=looked_at)
+
+    if inventories is None or installed.editable(one) is not None:
+        return found()
+    return inventories.recall(one, reason) or inventories.noted(one, reason, found)
 
 
-def _visible(installed: Installed, one: Distribution, sources: list[Source]) -> Iterator[Source]:
+def _visible(installed: Installed, one: Distribution, sources: Sequence[Source]) -> Sequence[Source]:
     """All site directories become one on a worker: what would have been hidden at home must not mix with what hid it."""
     before = installed.sites[: installed.site_number(one)]
-    hidden = {top for top in one.tops for site in before if _has_module(site, top)}
-    if not hidden:
-        yield from sources
-        return
+    hidden = {top for top in one.tops for site in before if _has_module(site, top)} if before else ()
+    return tuple(_not_hidden(sources, hidden)) if hidden else sources
+
+
+def _not_hidden(sources: Iterable[Source], hidden: Collection[str]) -> Iterator[Source]:
     for source in sources:
         top = source.path.removeprefix("site/").partition("/")[0].partition(".")[0]
         if top not in hidden or not source.path.startswith("site/") or _is_metadata(source.path):

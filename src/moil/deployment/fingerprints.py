@@ -18,7 +18,7 @@ from pathlib import Path
 
 from moil.deployment import bytecode, pack
 from moil.deployment.listing import EXECUTABLE, FILE, Listing
-from moil.deployment.plan import SAME, Source, stamp_of
+from moil.deployment.plan import SAME, Gathered, Source, newest_of, stamp_of
 from moil.record import record
 
 RACY = 2.0
@@ -54,6 +54,8 @@ class Fingerprint:
     @staticmethod
     def found(sources: Sequence[Source]) -> Fingerprint:
         """That of these files, as they were when they were found."""
+        if isinstance(sources, Gathered):
+            return sources.gist.fingerprint
         return _fingerprint(sources, {one.origin: one.stamp for one in sources if one.stamp})
 
     @staticmethod
@@ -79,8 +81,7 @@ def _fingerprint(sources: Sequence[Source], stamps: Mapping[str, bytes]) -> Fing
                         return Fingerprint("", 0.0)
     digest = hashlib.sha256("\0".join(told).encode(errors="surrogateescape"))
     digest.update(b"".join([stamp[:SAME] for stamp in found.values()]))
-    newest = max([stamp[SAME:] for stamp in found.values()], default=bytes(8))
-    return Fingerprint(digest.hexdigest(), int.from_bytes(newest, "big", signed=True) / 1e9)
+    return Fingerprint(digest.hexdigest(), newest_of(found.values()))
 
 
 class Memory:

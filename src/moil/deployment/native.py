@@ -138,11 +138,10 @@ def _unloadable(unit: PlannedUnit, files: Mapping[Source, Platform], target: Pla
             modules[stem].append(one)
         else:
             rest.append(one)
-    paths = {one.path for one in unit.sources}
     for stem, many in modules.items():
         chosen = next(iter(sorted((rank, one.path, one) for one in many if (rank := _rank(one.path, target, python)))), None)
         if chosen is None:
-            if f"{stem}.py" not in paths and f"{stem}/__init__.py" not in paths:
+            if not any(one.path in (f"{stem}.py", f"{stem}/__init__.py") for one in unit.sources):
                 yield many[0]
         elif files[chosen[2]] != target:
             yield chosen[2]
@@ -171,19 +170,24 @@ def _rank(path: str, target: Platform, python: str) -> int:
 
 def _files(unit: PlannedUnit) -> Iterator[tuple[Source, Platform]]:
     """The native files of a unit; programs are recognised by their first bytes."""
-    for one in unit.sources:
-        is_program = one.kind == EXECUTABLE
-        if not is_program and one.path.endswith((".py", ".pyc")):
-            continue
-        if one.origin and (is_program or _LIBRARY.search(one.path.rpartition("/")[2])):
+    for one in unit.notable:
+        if is_candidate(one):
             found = platform_of(one.origin)
             if found is not None:
                 yield one, found
 
 
+def is_candidate(source: Source) -> bool:
+    """Whether a file may hold native code, judged by its name and mode."""
+    if source.kind == EXECUTABLE:
+        return bool(source.origin)
+    is_python = source.path.endswith((".py", ".pyc"))
+    return bool(source.origin) and not is_python and _LIBRARY.search(source.path.rpartition("/")[2]) is not None
+
+
 def _tags(unit: PlannedUnit) -> list[str]:
     """The platforms of a distribution's wheel: ``manylinux_2_17_x86_64``."""
-    wheel = next((one for one in unit.sources if one.path.endswith(".dist-info/WHEEL")), None)
+    wheel = next((one for one in unit.notable if one.path.endswith(".dist-info/WHEEL")), None)
     if wheel is None or not unit.is_installed:
         return []
     try:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from moil.deployment.plan import PlannedUnit, Source, UnitKind
+from moil.deployment.plan import Gathered, PlannedUnit, Source, UnitKind
 from moil.record import changed
 
 LEAST = 1_000_000
@@ -41,9 +41,9 @@ def divide(
     """
     if not any(one.size >= LEAST and one.name not in needed for one in units):
         return list(units)
-    tops = {one.name: _tops(one) for one in units}
+    tops = {one.name: tops_of(one) for one in units}
     names = {name: frozenset(_import_names(found)) for name, found in tops.items()}
-    taken = {name for one in code for name in _import_names(_tops(one, root=""))}
+    taken = {name for one in code for name in _import_names(tops_of(one, root=""))}
     able = {one.name for one in units if one.name not in needed and _can_be_told(tops[one.name], names[one.name])}
     large = {one.name for one in units if one.size >= LEAST}
     waiting = _waiting({name for name in able if names[name].isdisjoint(taken)}, large, names, requirements)
@@ -85,8 +85,10 @@ def _can_be_told(tops: Iterable[str], names: Collection[str]) -> bool:
     return bool(names) and sys.stdlib_module_names.isdisjoint(names) and all(map(_has_place, tops))
 
 
-def _tops(unit: PlannedUnit, root: str = "site/") -> set[str]:
+def tops_of(unit: PlannedUnit, root: str = "site/") -> set[str]:
     """What lies at the top of a directory, directories with a slash; "" if something lies elsewhere."""
+    if isinstance(unit.sources, Gathered) and root == "site/":
+        return {*unit.sources.gist.tops}
     start = len(root)
     parts = {one.path[start:].partition("/")[:2] if one.path.startswith(root) else ("", "") for one in unit.sources}
     return {f"{first}{slash}" for first, slash in parts}
@@ -108,7 +110,7 @@ def _import_name(top: str) -> str:
 
 
 def _front(units: Iterable[PlannedUnit]) -> PlannedUnit:
-    sources = {source.path: source for unit in units for source in unit.sources if _is_of_front(source)}
+    sources = {source.path: source for unit in units for source in unit.notable if is_of_front(source)}
     return PlannedUnit(
         name=FRONT,
         kind=UnitKind.front,
@@ -117,6 +119,7 @@ def _front(units: Iterable[PlannedUnit]) -> PlannedUnit:
     )
 
 
-def _is_of_front(source: Source) -> bool:
+def is_of_front(source: Source) -> bool:
+    """Whether it is to be there although its distribution is not."""
     first, slash, rest = source.path.removeprefix("site/").partition("/")
     return first.endswith(_METADATA) or rest == "__init__.py" or (not slash and first.endswith(".py"))

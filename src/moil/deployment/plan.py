@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
+from typing import TYPE_CHECKING, overload
 
 from moil.deployment.manifest import EntryPoint
 from moil.record import field, record
+
+if TYPE_CHECKING:
+    from moil.deployment.fingerprints import Fingerprint
 
 
 class UnitKind(StrEnum):
@@ -41,6 +45,18 @@ def stamp_of(found: os.stat_result) -> bytes:
     return STAMP.pack(found.st_size, found.st_mtime_ns, found.st_ino, newest)
 
 
+def size_of(stamp: bytes) -> int:
+    """The size of the file with this stamp."""
+    size: int = STAMP.unpack(stamp)[0]
+    return size
+
+
+def newest_of(stamps: Iterable[bytes]) -> float:
+    """The time of the newest change of any of these files."""
+    newest = max([stamp[SAME:] for stamp in stamps], default=bytes(8))
+    return int.from_bytes(newest, "big", signed=True) / 1e9
+
+
 @record
 class Source:
     """One entry of a unit, and where it is at home."""
@@ -65,6 +81,44 @@ class Source:
 
 
 @record
+class Gist:
+    """What is asked of the sources of a distribution before any of them is read."""
+
+    #: Bytes of all.
+    size: int
+    #: What lies at the top of ``site/``, directories with a slash; "" if something lies elsewhere.
+    tops: frozenset[str]
+    #: See `PlannedUnit.notable`.
+    notable: tuple[Source, ...]
+    fingerprint: Fingerprint
+
+
+class Gathered(Sequence[Source]):
+    """So many sources, of which the gist is known; they are made when somebody wants to see each."""
+
+    __slots__ = ("_all", "_count", "_make", "gist")
+
+    def __init__(self, gist: Gist, count: int, make: Callable[[], tuple[Source, ...]]) -> None:
+        self.gist, self._count, self._make = gist, count, make
+        self._all: tuple[Source, ...] | None = None
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> Source: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Source, ...]: ...
+    def __getitem__(self, index: int | slice) -> Source | tuple[Source, ...]:
+        if self._all is None:
+            self._all = self._make()
+        return self._all[index]
+
+    def __iter__(self) -> Iterator[Source]:
+        return iter(self[:])
+
+
+@record
 class PlannedUnit:
     """One unit."""
 
@@ -74,7 +128,7 @@ class PlannedUnit:
     root: int = -1
     version: str = ""
     reason: str = ""
-    sources: tuple[Source, ...] = ()
+    sources: Sequence[Source] = ()
     #: Of what is fetched on demand: the import names that ask for it, and all of its kind that it requires.
     import_names: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
@@ -87,7 +141,12 @@ class PlannedUnit:
     @property
     def size(self) -> int:
         """Bytes of all its files."""
-        return sum(one.size for one in self.sources)
+        return self.sources.gist.size if isinstance(self.sources, Gathered) else sum(one.size for one in self.sources)
+
+    @property
+    def notable(self) -> Sequence[Source]:
+        """Those that may be metadata, the beginning of a package, or native code: a plan is not made without them."""
+        return self.sources.gist.notable if isinstance(self.sources, Gathered) else self.sources
 
 
 @record

@@ -1,0 +1,171 @@
+"""What is shipped of installed distributions, remembered on this machine for as long as nothing of it has changed.
+
+An environment has ten thousand files and more, and is the same for months, while its program is started again and again.
+So what was found of a distribution is noted: all that was looked at (its files, files of its RECORD that are not there,
+the directories that were listed), one digest of what these were, and the gist. Next time everything is looked at again,
+since people do patch what is installed; but if the digest is the same, so is the rest, and no RECORD is taken apart, no
+directory is listed, and nothing is made for each file until somebody wants to see each.
+
+What other distributions there are counts too, since their RECORDs say what is theirs, and so does the code that finds
+all this out. Nothing is remembered of a distribution that is installed in place, or has no RECORD, or holds bytes that
+were made here; nor of one in which something was written in the last two seconds, for another write could leave all of
+this as it is.
+
+STORED FORMAT, in users' caches: the SHA-256 of the rest, and two lines of JSON. Whoever changes it raises `FORMAT`. A note
+that is damaged, or cannot be written, is as good as none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from moil.deployment import bytecode, contents, metadata, native, on_demand, scripts
+from moil.deployment.contents import LookedAt
+from moil.deployment.fingerprints import RACY, Fingerprint
+from moil.deployment.metadata import Distribution
+from moil.deployment.plan import STAMP, Gathered, Gist, PlannedUnit, Source, UnitKind, newest_of, size_of, stamp_of
+from moil.version import __version__
+
+FORMAT = 1
+MOST = 1000
+"""Notes that are kept."""
+_ABSENT = bytes(STAMP.size)
+_MADE_BY = (bytecode, contents, metadata, native, on_demand, scripts)
+
+
+class Inventories:
+    """The notes in a directory of the user's, on some of these distributions."""
+
+    def __init__(self, memory: Path, distributions: Iterable[Distribution]) -> None:
+        self._directory = memory / "inventories"
+        self._surroundings = _surroundings(distributions)
+
+    def recall(self, distribution: Distribution, reason: str) -> Gathered | None:
+        """What was found the last time, if all is as it was then."""
+        told = self._read(distribution)
+        if told is None:
+            return None
+        head, rows = told
+        site = distribution.site + os.sep
+        watched = [path if path.startswith("/") else site + path for path in head["watched"]]
+        stamps = [_stamp(path) for path in watched]
+        if self._digest(stamps) != head["digest"]:
+            return None
+
+        def source(index: int, row: Sequence[str]) -> Source:
+            path, kind, transform, why = row
+            return Source(
+                path=path,
+                origin=watched[index],
+                kind=kind,
+                size=size_of(stamps[index]),
+                reason=why or reason,
+                transform=transform,
+                stamp=stamps[index],
+            )
+
+        gist = Gist(
+            size=head["size"],
+            tops=frozenset(head["tops"]),
+            notable=tuple(source(index, row) for index, row in head["notable"]),
+            fingerprint=Fingerprint(*head["fingerprint"]),
+        )
+        return Gathered(gist, head["count"], lambda: tuple(source(index, row) for index, row in enumerate(json.loads(rows))))
+
+    def noted(
+        self, distribution: Distribution, reason: str, find: Callable[[LookedAt], Sequence[Source]]
+    ) -> Sequence[Source]:
+        """What is found now, noted for the next time."""
+        looked_at = LookedAt()
+        found = tuple(find(looked_at))
+        gist = _gist(found)
+        if distribution.record is not None and all(one.stamp and one.content is None for one in found):
+            self._note(distribution, reason, (found, gist), [*looked_at.absent, *looked_at.folders])
+        return Gathered(gist, len(found), lambda: found)
+
+    def _note(
+        self, distribution: Distribution, reason: str, what: tuple[tuple[Source, ...], Gist], more: Sequence[str]
+    ) -> None:
+        found, gist = what
+        stamps = [*(one.stamp for one in found), *map(_stamp, more)]
+        if newest_of(stamps) >= time.time() - RACY:
+            return
+        site = distribution.site + os.sep
+        rows = [(one.path, one.kind, one.transform, "" if one.reason == reason else one.reason) for one in found]
+        notable = {one.path for one in gist.notable}
+        head = {
+            "watched": [path.removeprefix(site) for path in (*(one.origin for one in found), *more)],
+            "digest": self._digest(stamps),
+            "count": len(found),
+            "size": gist.size,
+            "tops": sorted(gist.tops),
+            "notable": [(index, row) for index, row in enumerate(rows) if row[0] in notable],
+            "fingerprint": (gist.fingerprint.digest, gist.fingerprint.newest),
+        }
+        data = json.dumps(head).encode() + b"\n" + json.dumps(rows).encode()
+        place = self._place(distribution)
+        staged = place.with_name(f".{place.name}.{os.getpid()}")
+        with suppress(OSError):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            _forget_oldest(place.parent)
+            staged.write_bytes(hashlib.sha256(data).hexdigest().encode() + data)
+            staged.replace(place)
+
+    def _read(self, distribution: Distribution) -> tuple[dict[str, Any], bytes] | None:
+        try:
+            note = self._place(distribution).read_bytes()
+        except OSError:
+            return None
+        check, data = note[:64], note[64:]
+        if hashlib.sha256(data).hexdigest().encode() != check:
+            return None
+        head, _, rows = data.partition(b"\n")
+        return json.loads(head), rows
+
+    def _place(self, distribution: Distribution) -> Path:
+        return self._directory / hashlib.sha256(os.fsencode(distribution.metadata)).hexdigest()
+
+    def _digest(self, stamps: Iterable[bytes]) -> str:
+        return hashlib.sha256(self._surroundings + b"".join(stamps)).hexdigest()
+
+
+def _gist(found: tuple[Source, ...]) -> Gist:
+    unit = PlannedUnit(name="", kind=UnitKind.distribution, sources=found)
+    return Gist(
+        size=unit.size,
+        tops=frozenset(on_demand.tops_of(unit)),
+        notable=tuple(one for one in found if on_demand.is_of_front(one) or native.is_candidate(one)),
+        fingerprint=Fingerprint.found(found),
+    )
+
+
+def _surroundings(distributions: Iterable[Distribution]) -> bytes:
+    """What has a part in what is found of any of them."""
+    told = [f"{FORMAT} {__version__} {sys.implementation.cache_tag}".encode()]
+    told += [_stamp(str(module.__file__)) for module in _MADE_BY]
+    for one in distributions:
+        told.append(os.fsencode(one.metadata))
+        told += [_stamp(os.path.join(one.metadata, name)) for name in ("RECORD", "installed-files.txt")]
+    return hashlib.sha256(b"\0".join(told)).digest()
+
+
+def _stamp(path: str) -> bytes:
+    try:
+        return stamp_of(os.stat(path))
+    except OSError:
+        return _ABSENT
+
+
+def _forget_oldest(directory: Path) -> None:
+    files = list(directory.iterdir())
+    if len(files) >= MOST:
+        for one in sorted(files, key=lambda one: one.stat().st_mtime)[: len(files) - MOST + 1]:
+            one.unlink(missing_ok=True)
