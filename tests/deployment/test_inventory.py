@@ -1,11 +1,12 @@
 """What is shipped of a distribution is remembered, and found anew when anything of it has changed."""
 
 import os
+import py_compile
 import shutil
 
 import pytest
 
-from moil.deployment import contents
+from moil.deployment import bytecode, contents
 from moil.deployment.distributions import plan_units, wanted
 from moil.deployment.fingerprints import Fingerprint
 from moil.deployment.on_demand import LEAST, divide
@@ -124,6 +125,31 @@ def test_whatever_has_changed_is_found(site, tmp_path, looks, change):
     after = planned(site, tmp_path / "memory")
     assert "a" in looks
     assert told(after) == told(planned(site, None))
+
+
+def compiled(site):
+    path = site / bytecode.compiled_of("a/b.py")
+    py_compile.compile(str(site / "a/b.py"), str(path), doraise=True)
+    return path
+
+
+@pytest.mark.parametrize("change", ["made anew", "lost"])
+def test_a_compiled_module_is_what_its_source_says(site, tmp_path, looks, change):
+    pyc = compiled(site)
+    listed(site / "a-1.0.dist-info/RECORD", f"{pyc.relative_to(site)},,\n")
+    assert "pyc" in {one.transform for one in planned(site, tmp_path / "memory")[0].sources}
+    looks.clear()
+    pyc.unlink()
+    if change == "made anew":
+        compiled(site)
+    (again, _) = planned(site, tmp_path / "memory")
+    assert looks == []
+    assert [one.path for one in again.sources] == [one.path for one in planned(site, None)[0].sources]
+    assert len(again.sources) == len(list(again.sources))
+    (site / "a/b.py").write_text("22")
+    looks.clear()
+    planned(site, tmp_path / "memory")
+    assert looks == ["a"]
 
 
 def test_what_was_written_a_moment_ago_is_not_remembered(site, tmp_path, looks, monkeypatch):

@@ -32,12 +32,14 @@ class Classifier:
         self._places: dict[str, Owner] = {}
         #: What has been asked before: a program has hundreds of modules, and is asked for each more than once.
         self._owners: dict[str, Owner] = {}
+        self._near: dict[str, tuple[str, Owner] | None] = {}
         self._sites: set[str] = set()
         self._claimed = claimed
 
     def add(self, owner: Owner, places: Iterable[str], *, site: bool = False) -> None:
         """These directories are this owner's; a place that is written down already stays as it is."""
         self._owners.clear()
+        self._near.clear()
         for place in places:
             for spelling in _spellings(place):
                 self._places.setdefault(spelling, owner)
@@ -47,10 +49,19 @@ class Classifier:
     def place(self, path: str) -> tuple[str, Owner] | None:
         """The longest place that a path lies in, and whose it is; None if it lies in none."""
         for spelling in _spellings(path):
-            for above in ancestors(spelling):
-                if above in self._places:
-                    return above, self._places[above]
+            found = self._above(spelling)
+            if found is not None:
+                return found
         return None
+
+    def _above(self, path: str) -> tuple[str, Owner] | None:
+        """What lies beside each other lies in the same place, unless it is one itself."""
+        if path in self._places:
+            return path, self._places[path]
+        folder = os.path.dirname(path)
+        if folder not in self._near:
+            self._near[folder] = next(((one, self._places[one]) for one in ancestors(folder) if one in self._places), None)
+        return self._near[folder]
 
     def owner(self, path: str) -> Owner:
         """Whose a file is; what lies nowhere in particular is the user's."""

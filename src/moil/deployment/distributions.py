@@ -253,7 +253,8 @@ def _sources(installed: Installed, one: Distribution, reason: str, inventories: 
 
     if inventories is None or installed.editable(one) is not None:
         return found()
-    return inventories.recall(one, reason) or inventories.noted(one, reason, found)
+    known = inventories.recall(one, reason)
+    return inventories.noted(one, reason, found) if known is None else known
 
 
 def _visible(installed: Installed, one: Distribution, sources: Sequence[Source]) -> Sequence[Source]:

@@ -6,6 +6,9 @@ the directories that were listed), one digest of what these were, and the gist. 
 since people do patch what is installed; but if the digest is the same, so is the rest, and no RECORD is taken apart, no
 directory is listed, and nothing is made for each file until somebody wants to see each.
 
+Compiled modules are the exception: what is shipped of one is what its source says, so it is enough to look at that. One
+that is made anew from the same source, or lost, changes nothing that a program could see.
+
 What other distributions there are counts too, since their RECORDs say what is theirs, and so does the code that finds
 all this out. Nothing is remembered of a distribution that is installed in place, or has no RECORD, or holds bytes that
 were made here; nor of one in which something was written in the last two seconds, for another write could leave all of
@@ -22,7 +25,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -59,26 +62,18 @@ class Inventories:
         stamps = [_stamp(path) for path in watched]
         if self._digest(stamps) != head["digest"]:
             return None
+        known = dict(zip(watched, stamps, strict=True))
 
-        def source(index: int, row: Sequence[str]) -> Source:
-            path, kind, transform, why = row
-            return Source(
-                path=path,
-                origin=watched[index],
-                kind=kind,
-                size=size_of(stamps[index]),
-                reason=why or reason,
-                transform=transform,
-                stamp=stamps[index],
-            )
+        def made(rows: Iterable[Sequence[str]]) -> tuple[Source, ...]:
+            return tuple(one for row in rows if (one := _source(row, site, reason, known)) is not None)
 
         gist = Gist(
             size=head["size"],
             tops=frozenset(head["tops"]),
-            notable=tuple(source(index, row) for index, row in head["notable"]),
+            notable=made(head["notable"]),
             fingerprint=Fingerprint(*head["fingerprint"]),
         )
-        return Gathered(gist, head["count"], lambda: tuple(source(index, row) for index, row in enumerate(json.loads(rows))))
+        return Gathered(gist, lambda: made(json.loads(rows)))
 
     def noted(
         self, distribution: Distribution, reason: str, find: Callable[[LookedAt], Sequence[Source]]
@@ -89,28 +84,31 @@ class Inventories:
         gist = _gist(found)
         if distribution.record is not None and all(one.stamp and one.content is None for one in found):
             self._note(distribution, reason, (found, gist), [*looked_at.absent, *looked_at.folders])
-        return Gathered(gist, len(found), lambda: found)
+        return Gathered(gist, lambda: found)
 
     def _note(
         self, distribution: Distribution, reason: str, what: tuple[tuple[Source, ...], Gist], more: Sequence[str]
     ) -> None:
         found, gist = what
-        stamps = [*(one.stamp for one in found), *map(_stamp, more)]
-        if newest_of(stamps) >= time.time() - RACY:
-            return
         site = distribution.site + os.sep
-        rows = [(one.path, one.kind, one.transform, "" if one.reason == reason else one.reason) for one in found]
-        notable = {one.path for one in gist.notable}
+        watched = {one.origin: one.stamp for one in found if not one.transform}
+        watched |= {path: _stamp(path) for path in more if not bytecode.source_of(path)}
+        if max(newest_of(watched.values()), gist.fingerprint.newest) >= time.time() - RACY:
+            return
+
+        def row(one: Source) -> Sequence[str]:
+            why = "" if one.reason == reason else one.reason
+            return one.path, one.origin.removeprefix(site), one.kind, one.transform, why
+
         head = {
-            "watched": [path.removeprefix(site) for path in (*(one.origin for one in found), *more)],
-            "digest": self._digest(stamps),
-            "count": len(found),
+            "watched": [path.removeprefix(site) for path in watched],
+            "digest": self._digest(watched.values()),
             "size": gist.size,
             "tops": sorted(gist.tops),
-            "notable": [(index, row) for index, row in enumerate(rows) if row[0] in notable],
+            "notable": [row(one) for one in gist.notable],
             "fingerprint": (gist.fingerprint.digest, gist.fingerprint.newest),
         }
-        data = json.dumps(head).encode() + b"\n" + json.dumps(rows).encode()
+        data = json.dumps(head).encode() + b"\n" + json.dumps([row(one) for one in found]).encode()
         place = self._place(distribution)
         staged = place.with_name(f".{place.name}.{os.getpid()}")
         with suppress(OSError):
@@ -135,6 +133,24 @@ class Inventories:
 
     def _digest(self, stamps: Iterable[bytes]) -> str:
         return hashlib.sha256(self._surroundings + b"".join(stamps)).hexdigest()
+
+
+def _source(row: Sequence[str], site: str, reason: str, known: Mapping[str, bytes]) -> Source | None:
+    """A source of a note; None for a compiled module that is not there any more."""
+    path, place, kind, transform, why = row
+    origin = place if place.startswith("/") else site + place
+    stamp = known.get(origin) or _stamp(origin)
+    if stamp == _ABSENT:
+        return None
+    return Source(
+        path=path,
+        origin=origin,
+        kind=kind,
+        size=size_of(stamp),
+        reason=why or reason,
+        transform=transform,
+        stamp=stamp,
+    )
 
 
 def _gist(found: tuple[Source, ...]) -> Gist:

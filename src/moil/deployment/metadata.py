@@ -23,6 +23,7 @@ from moil.deployment import scripts
 SUFFIXES = (".dist-info", ".egg-info", ".egg-link")
 _CODE = (".py", ".so", ".pyd", ".pyc")
 _NAME_AND_VERSION = re.compile(r"^(?P<name>.+?)-(?P<version>\d[^-]*)(-py[\d.]+.*)?$")
+_FIRST = re.compile(r"^[^,\n]+", re.MULTILINE)
 _FILE_OF_METADATA = ("METADATA", "PKG-INFO", "")
 
 
@@ -57,8 +58,11 @@ class Distribution:
         text = self.text("RECORD")
         if text is None or self.link:
             return self._installed_files()
-        paths = (line.partition(",")[0] if '"' not in line else _quoted(line) for line in text.splitlines() if line)
-        return tuple(posixpath.normpath(path) if "." in path[:2] else path for path in paths)
+        if '"' in text:
+            paths = [line.partition(",")[0] if '"' not in line else _quoted(line) for line in text.splitlines() if line]
+        else:
+            paths = _FIRST.findall(text)
+        return tuple([posixpath.normpath(path) if path.startswith(".") else path for path in paths])
 
     @cached_property
     def tops(self) -> frozenset[str]:

@@ -94,16 +94,16 @@ class Gist:
 
 
 class Gathered(Sequence[Source]):
-    """So many sources, of which the gist is known; they are made when somebody wants to see each."""
+    """Sources of which the gist is known; they are made when somebody wants to see each."""
 
-    __slots__ = ("_all", "_count", "_make", "gist")
+    __slots__ = ("_all", "_make", "gist")
 
-    def __init__(self, gist: Gist, count: int, make: Callable[[], tuple[Source, ...]]) -> None:
-        self.gist, self._count, self._make = gist, count, make
+    def __init__(self, gist: Gist, make: Callable[[], tuple[Source, ...]]) -> None:
+        self.gist, self._make = gist, make
         self._all: tuple[Source, ...] | None = None
 
     def __len__(self) -> int:
-        return self._count
+        return len(self[:])
 
     @overload
     def __getitem__(self, index: int) -> Source: ...
