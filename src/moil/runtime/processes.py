@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import functools
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable, Collection, Iterator
@@ -53,6 +54,13 @@ def _load_libc() -> ctypes.CDLL | None:
 
 _libc = _load_libc()
 _die_with_parent = _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def wait_for(pidfd: int, seconds: float) -> bool:
+    """Whether the process that this stands for ends within that time."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(max(0.0, seconds) * 1000))
 
 
 def age() -> float:

@@ -33,6 +33,9 @@ from moil.runtime.slot import Ended, Gone, House, Slot, Sockets
 from moil.runtime.warm import Warm
 
 LOG_EVERY = 1.0
+GRACE = 0.2
+"""Seconds that an attempt gets to end by itself when the other end is gone: then what came of it is kept for the next leader
+(`moil.runtime.outbox`), and it need not run again."""
 
 
 class Supervisor:
@@ -55,6 +58,7 @@ class Supervisor:
             while True:
                 packet = self._run(Order.read(packet or self._source.next(), self._slot.home))
         except (Gone, BrokenPipeError, ConnectionResetError):
+            self._source.let_end(GRACE)
             processes.kill_children()
             self._slot.clean_up()
             self._slot.home.remove()
@@ -66,6 +70,7 @@ class Supervisor:
         try:
             attempt.look_after()
         except (Gone, ConnectionResetError):
+            attempt.let_end(GRACE)
             processes.kill_tree(attempt.pid)
             processes.kill_children()
             raise Gone from None
@@ -108,6 +113,9 @@ class _Queue:
         with contextlib.suppress(BlockingIOError, Gone):
             return self._slot.packet(self._slot.queue)
         return None
+
+    def let_end(self, seconds: float) -> None:
+        """Nothing of its own runs."""
 
 
 class _Attempt:
@@ -158,6 +166,10 @@ class _Attempt:
     def verdict(self) -> tuple[Outcome, str] | None:
         """What it was ended for, if so."""
         return None if self._limits is None else self._limits.verdict
+
+    def let_end(self, seconds: float) -> None:
+        """Wait so long for the job's process to end by itself."""
+        processes.wait_for(self._pidfd, seconds)
 
     def look_after(self) -> None:
         """Until the job is over: obey orders, keep limits, pass the log on. Raises Gone."""

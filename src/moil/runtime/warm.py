@@ -123,6 +123,11 @@ class Warm:
         """Services come one at a time."""
         return None
 
+    def let_end(self, seconds: float) -> None:
+        """Wait so long for the process to end by itself, as it does when the leader is gone and its attempt is over."""
+        if self._gate is not None:
+            processes.wait_for(self._pidfd, seconds)
+
     # -- the process ---------------------------------------------------------------------------------------------
 
     def _start(self) -> None:

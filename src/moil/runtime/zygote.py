@@ -72,9 +72,7 @@ class Zygote:
         for pid in self._supervisors:
             with contextlib.suppress(ProcessLookupError):
                 end = os.pidfd_open(pid)
-                poll = select.poll()
-                poll.register(end, select.POLLIN)
-                poll.poll(max(0.0, patience - time.monotonic()) * 1000)
+                processes.wait_for(end, patience - time.monotonic())
                 os.close(end)
 
     def _receive(self) -> tuple[bytes, list[int]]:
