@@ -160,6 +160,22 @@ def test_what_could_not_be_saved_is_where_it_was(store, tmp_path, monkeypatch):
     assert (tmp_path / "data").stat().st_mode & 0o777 == 0o640
 
 
+def test_what_has_its_name_in_the_store_stays_there(store, tmp_path, monkeypatch):
+    """Its name could not be flushed, and that is what is told."""
+    (tmp_path / "data").write_text("content")
+
+    def fail(path):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("moil.adapters.disk.flush_directory", fail)
+        with pytest.raises(StoreError, match="input/output error"):
+            giving(store, tmp_path).save(tmp_path / "data", move=True)
+    (kept,) = store.keys("files/")
+    assert store.get(kept) == b"content" and os.listdir(store.path / "tmp") == []
+    assert (store.path / "objects" / f"{kept}+").stat().st_mode & 0o777 == 0o444
+
+
 def tree(root: Path) -> dict[str, str]:
     return {path.relative_to(root).as_posix(): path.read_text() for path in root.rglob("*") if path.is_file()}
 

@@ -63,6 +63,9 @@ class TakenFile:
             os.close(self.file)
 
     def _put_back(self) -> None:
+        """Unless it has got its name in the store: then what failed came after that, and others may rely on it."""
+        if not os.path.exists(self._temporary):
+            return
         os.fchmod(self.file, stat.S_IMODE(self._before.st_mode))
         os.utime(self.file, ns=(self._before.st_atime_ns, self._before.st_mtime_ns))
         os.rename(self._temporary, self._local)

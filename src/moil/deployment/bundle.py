@@ -20,7 +20,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from moil.deployment import bytecode
+from moil.deployment import bytecode, notes
 from moil.deployment.manifest import Unit
 from moil.ports.job_store import DurableStore
 from moil.version import __version__
@@ -105,35 +105,29 @@ def _digest(files: Iterable[tuple[str, bytes]]) -> str:
 
 
 def _recall(place: Path) -> bytes | None:
-    """STORED FORMAT, in users' caches: the SHA-256 of the archive in hexadecimal, and the archive."""
+    """STORED FORMAT, in users' caches: a note of the archive."""
     with suppress(OSError):
-        note = place.read_bytes()
         os.utime(place)
-        if hashlib.sha256(note[64:]).hexdigest().encode() == note[:64]:
-            return note[64:]
-    return None
+    return notes.read(place)
 
 
 def _noted(place: Path) -> Unit | None:
     """The archive's unit, by what is written before it; whether it is whole is for its readers to see."""
     with suppress(OSError, ValueError), place.open("rb") as note:
         os.utime(place)
-        digest = note.read(64).decode()
+        digest = note.read(notes.CHECK).decode()
         if len(bytes.fromhex(digest)) == hashlib.sha256().digest_size:
-            return _unit(digest, os.fstat(note.fileno()).st_size - 64)
+            return _unit(digest, os.fstat(note.fileno()).st_size - notes.CHECK)
     return None
 
 
 def _remember(place: Path, data: bytes) -> None:
-    """One that cannot be kept only costs time. Those that nobody has asked for in a month go."""
+    """Those that nobody has asked for in a month go."""
     with suppress(OSError):
-        place.parent.mkdir(parents=True, exist_ok=True)
         for other in place.parent.iterdir():
             if other.stat().st_mtime < time.time() - UNUSED:
                 other.unlink()
-        staged = place.with_name(f".{place.name}.{os.getpid()}")
-        staged.write_bytes(hashlib.sha256(data).hexdigest().encode() + data)
-        staged.replace(place)
+    notes.write(place, data)
 
 
 def _files() -> Iterator[tuple[str, Path]]:

@@ -252,7 +252,7 @@ def _sources(installed: Installed, one: Distribution, reason: str, inventories: 
         return contents.sources(one, installed.editable(one), owned=is_owned, reason=reason, looked_at=looked_at)
 
     if inventories is None or installed.editable(one) is not None:
-        return found()
+        return tuple(found())
     known = inventories.recall(one, reason)
     return inventories.noted(one, reason, found) if known is None else known
 

@@ -13,10 +13,9 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
-from moil.deployment import bytecode, pack
+from moil.deployment import bytecode, notes, pack
 from moil.deployment.listing import EXECUTABLE, FILE, Listing
 from moil.deployment.plan import SAME, Gathered, Source, newest_of, stamp_of
 from moil.record import record
@@ -85,9 +84,9 @@ def _fingerprint(sources: Sequence[Source], stamps: Mapping[str, bytes]) -> Fing
 
 
 class Memory:
-    """Notes by fingerprint, in a directory; None: nowhere. One that cannot be kept, or is damaged, only costs time.
+    """Notes by fingerprint, in a directory; None: nowhere.
 
-    STORED FORMAT, in users' caches: the SHA-256 of what follows, and JSON. Whoever changes it changes the directory's name.
+    STORED FORMAT, in users' caches: notes of JSON. Whoever changes it changes the directory's name.
     """
 
     def __init__(self, directory: Path | None) -> None:
@@ -97,23 +96,14 @@ class Memory:
         """What is known of the unit, if it is and the note is not damaged."""
         if self._directory is None or not fingerprint.digest:
             return None
-        try:
-            note = (self._directory / fingerprint.digest).read_bytes()
-        except OSError:
-            return None
-        check, data = note[:64], note[64:]
-        if hashlib.sha256(data).hexdigest().encode() != check:
+        data = notes.read(self._directory / fingerprint.digest)
+        if data is None:
             return None
         digest, size, keys = json.loads(data)
         return Known(digest, size, tuple(keys))
 
     def remember(self, fingerprint: Fingerprint, known: Known) -> None:
         """For the next time."""
-        if self._directory is None or not fingerprint.digest or fingerprint.newest >= time.time() - RACY:
-            return
-        with suppress(OSError):
-            self._directory.mkdir(parents=True, exist_ok=True)
-            staged = self._directory / f".{fingerprint.digest}.{os.getpid()}"
-            data = json.dumps([known.digest, known.size, known.keys]).encode()
-            staged.write_bytes(hashlib.sha256(data).hexdigest().encode() + data)
-            staged.replace(self._directory / fingerprint.digest)
+        if self._directory is not None and fingerprint.digest and fingerprint.newest < time.time() - RACY:
+            told = [known.digest, known.size, known.keys]
+            notes.write(self._directory / fingerprint.digest, json.dumps(told).encode())

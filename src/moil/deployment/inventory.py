@@ -14,8 +14,7 @@ all this out. Nothing is remembered of a distribution that is installed in place
 were made here; nor of one in which something was written in the last two seconds, for another write could leave all of
 this as it is.
 
-STORED FORMAT, in users' caches: the SHA-256 of the rest, and two lines of JSON. Whoever changes it raises `FORMAT`. A note
-that is damaged, or cannot be written, is as good as none.
+STORED FORMAT, in users' caches: notes (`moil.deployment.notes`) of two lines of JSON. Whoever changes it raises `FORMAT`.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from moil.deployment import bytecode, contents, metadata, native, on_demand, scripts
+from moil.deployment import bytecode, contents, metadata, native, notes, on_demand, scripts
 from moil.deployment.contents import LookedAt
 from moil.deployment.fingerprints import RACY, Fingerprint
 from moil.deployment.metadata import Distribution
@@ -110,20 +109,12 @@ class Inventories:
         }
         data = json.dumps(head).encode() + b"\n" + json.dumps([row(one) for one in found]).encode()
         place = self._place(distribution)
-        staged = place.with_name(f".{place.name}.{os.getpid()}")
-        with suppress(OSError):
-            place.parent.mkdir(parents=True, exist_ok=True)
-            _forget_oldest(place.parent)
-            staged.write_bytes(hashlib.sha256(data).hexdigest().encode() + data)
-            staged.replace(place)
+        _forget_oldest(place.parent)
+        notes.write(place, data)
 
     def _read(self, distribution: Distribution) -> tuple[dict[str, Any], bytes] | None:
-        try:
-            note = self._place(distribution).read_bytes()
-        except OSError:
-            return None
-        check, data = note[:64], note[64:]
-        if hashlib.sha256(data).hexdigest().encode() != check:
+        data = notes.read(self._place(distribution))
+        if data is None:
             return None
         head, _, rows = data.partition(b"\n")
         return json.loads(head), rows
@@ -181,7 +172,8 @@ def _stamp(path: str) -> bytes:
 
 
 def _forget_oldest(directory: Path) -> None:
-    files = list(directory.iterdir())
-    if len(files) >= MOST:
-        for one in sorted(files, key=lambda one: one.stat().st_mtime)[: len(files) - MOST + 1]:
-            one.unlink(missing_ok=True)
+    with suppress(OSError):
+        files = list(directory.iterdir())
+        if len(files) >= MOST:
+            for one in sorted(files, key=lambda one: one.stat().st_mtime)[: len(files) - MOST + 1]:
+                one.unlink(missing_ok=True)

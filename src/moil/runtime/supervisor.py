@@ -168,8 +168,9 @@ class _Attempt:
         return None if self._limits is None else self._limits.verdict
 
     def let_end(self, seconds: float) -> None:
-        """Wait so long for the job's process to end by itself."""
-        processes.wait_for(self._pidfd, seconds)
+        """Wait so long for the job's process to end by itself; a service's never does."""
+        if not self._order.service:
+            processes.wait_for(self._pidfd, seconds)
 
     def look_after(self) -> None:
         """Until the job is over: obey orders, keep limits, pass the log on. Raises Gone."""

@@ -1,0 +1,39 @@
+"""Notes in a user's cache: what was found out once, for the next run.
+
+One that is damaged, or cannot be kept, only costs time.
+
+STORED FORMAT: the SHA-256 of the rest in hexadecimal, and the rest. Whoever changes it changes the names of all directories
+that hold notes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import suppress
+from pathlib import Path
+
+CHECK = 64
+"""Bytes before the rest."""
+
+
+def read(place: Path) -> bytes | None:
+    """What was written there; None if nothing was, or if it is not what it was."""
+    try:
+        note = place.read_bytes()
+    except OSError:
+        return None
+    return note[CHECK:] if _check(note[CHECK:]) == note[:CHECK] else None
+
+
+def write(place: Path, data: bytes) -> None:
+    """Put it there, whole or not at all; nothing is said if that is impossible."""
+    with suppress(OSError):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        staged = place.with_name(f".{place.name}.{os.getpid()}")
+        staged.write_bytes(_check(data) + data)
+        staged.replace(place)
+
+
+def _check(data: bytes) -> bytes:
+    return hashlib.sha256(data).hexdigest().encode()
