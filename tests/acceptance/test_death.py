@@ -5,6 +5,7 @@ import random
 import shlex
 import signal
 import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -179,3 +180,38 @@ def test_a_second_leader_is_refused(runner, tmp_path):
     runner.start(*words)
     wait_for_lines(tmp_path / "trace", 1)
     assert "leader" in runner.run(*words, "--restart", status=2).stderr
+
+
+CRIPPLED = """
+import os
+import resource
+import moil
+
+@moil.job(memory="10 MiB", disk="1 MiB")
+def cripple():
+    resource.prlimit(os.getppid(), resource.RLIMIT_NOFILE, (3, 3))
+    return 1
+
+@moil.job(memory="10 MiB", disk="1 MiB")
+def one():
+    return 1
+
+@moil.job(memory="10 MiB", disk="1 MiB")
+def total(numbers):
+    return sum(numbers)
+
+@moil.job(memory="10 MiB", disk="1 MiB")
+def main():
+    return total([cripple(), one(), one(), one()])
+
+if __name__ == "__main__":
+    moil.main(main)
+"""
+
+
+def test_a_supervisor_that_cannot_go_on_costs_nothing(tmp_path):
+    (tmp_path / "crippled.py").write_text(CRIPPLED)
+    done = subprocess.run(
+        [sys.executable, "crippled.py", "--max-cores", "1", "--no-progress"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (0, "4\n"), done.stderr

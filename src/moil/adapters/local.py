@@ -367,7 +367,7 @@ class LocalBatchSystem:
         slot.close()
         self._queue.extendleft(reversed(back))
         self._zygote.sweep([str(self._launch.work / slot.home)])
-        why = "the worker's supervisor was killed" if self._zygote.alive else "the worker could not be started"
+        why = self._zygote.why_gone() if self._zygote.alive else "the worker could not be started"
         for token in dict.fromkeys([first, *(one.token for one in slot.outstanding)]):
             self._free(slot, token, keep=False)
             self._ended(token, Outcome.lost, Failure(error=why, host=self._host))
@@ -454,6 +454,11 @@ class _Zygote:
             raise UsageError(f"workers cannot be started: {self._last_words()}")
         self._ready = False
         self._start()
+
+    def why_gone(self) -> str:
+        """What became of a supervisor that is not there any more: it has said so, or had no time to."""
+        said = [line.removeprefix(messages.FAILED) for line in self._process.new_words() if line.startswith(messages.FAILED)]
+        return f"the worker's supervisor failed: {said[-1]}" if said else "the worker's supervisor was killed"
 
     def _last_words(self) -> str:
         return self._process.last_words() or f"{self._launch.command[0]} ended at once"

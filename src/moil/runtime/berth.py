@@ -109,7 +109,7 @@ class Berth:
             self._serve(sockets)
             code = 0
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told and the process ends
-            os.write(2, f"moil: a supervisor failed: {type(error).__name__}: {error}\n".encode())
+            os.write(2, f"{messages.FAILED}{type(error).__name__}: {error}\n".encode())
         finally:
             os._exit(code)
 

@@ -70,6 +70,7 @@ class Interpreter:
         self.command, self.env = list(command), dict(env)
         self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._errors = os.memfd_create("errors")
+        self._heard = 0
         with theirs:
             self._pid = _spawn([*command, str(CHANNEL)], LINKED | self.env, theirs.fileno(), self._errors)
         self._pidfd = os.pidfd_open(self._pid)
@@ -100,6 +101,14 @@ class Interpreter:
         if self._errors >= 0:
             os.close(self._errors)
             self._errors = -1
+
+    def new_words(self) -> list[str]:
+        """The lines that it, or a fork of it, has written to standard error since this was last asked."""
+        if self._errors < 0:
+            return []
+        text = os.pread(self._errors, os.fstat(self._errors).st_size, self._heard)
+        self._heard += len(text)
+        return text.decode(errors="replace").splitlines()
 
     def last_words(self) -> str:
         """The last line that it wrote to standard error; "" if there is none."""

@@ -39,6 +39,9 @@ PACKET = 64 * 1024
 SERVICE, VARIABLES, SPILLED = 1, 2, 4
 """Flags. VARIABLES: the body is an envelope with environment variables in its header."""
 
+FAILED = "moil: a supervisor failed: "
+"""What begins the line that one writes to standard error when it cannot go on."""
+
 _HEAD = Struct("<cBBddq")
 
 

@@ -226,7 +226,7 @@ def _supervised(house: House, token: str) -> tuple[socket.socket, socket.socket]
             supervisor.serve()
             code = 0
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told and the process ends
-            os.write(2, f"moil: a supervisor failed: {type(error).__name__}: {error}\n".encode())
+            os.write(2, f"{messages.FAILED}{type(error).__name__}: {error}\n".encode())
         finally:
             os._exit(code)
     theirs.close()

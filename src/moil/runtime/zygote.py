@@ -24,7 +24,7 @@ from moil.authoring import plain
 from moil.core import wire
 from moil.errors import MoilError
 from moil.ports.job_store import JobStore
-from moil.runtime import deferred, entry, job_process, processes
+from moil.runtime import deferred, entry, job_process, messages, processes
 from moil.runtime.practice import practise
 from moil.runtime.slot import House, Sockets, run_deferred
 from moil.runtime.supervisor import Supervisor
@@ -140,7 +140,7 @@ class Zygote:
                 Supervisor(sockets, house, home, terse=True).serve()
                 code = 0
             except Exception as error:  # noqa: BLE001 - whatever it is, it is told and the process ends
-                os.write(2, f"moil: a supervisor failed: {type(error).__name__}: {error}\n".encode())
+                os.write(2, f"{messages.FAILED}{type(error).__name__}: {error}\n".encode())
             finally:
                 os._exit(code)
         self._supervisors.add(pid)
