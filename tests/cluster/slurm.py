@@ -263,6 +263,12 @@ class SlurmCluster:
             self._must(CONTROLLER, "bash /usr/local/bin/accounting.sh")
         self._must(CONTROLLER, "slurmctld -c" if forgetful else "slurmctld")
         assert wait_until(lambda: "is UP" in self.on(CONTROLLER, ["scontrol", "ping"]).stdout, bound=BOUND), self.log()
+        assert not self.accounting or wait_until(self._is_registered, bound=BOUND), self.log()
+
+    def _is_registered(self) -> bool:
+        """Whether the accounts know of the controller: what it tells them before that may be lost."""
+        port = self.on(CONTROLLER, ["sacctmgr", "--noheader", "--parsable2", "show", "cluster", "format=ControlPort"]).stdout
+        return port.strip() not in ("", "0")
 
     def stop_controller(self) -> None:
         """End slurmctld, in an orderly way; jobs go on."""

@@ -17,10 +17,13 @@ def with_accounts() -> Iterator[SlurmCluster]:
     yield from cluster_or_skip(SlurmCluster(hosts=1, accounting=True))
 
 
+def booked(slurm: SlurmCluster) -> list[str]:
+    return slurm.slurm("sacct", "-X", "-n", "-P", "-o", "JobID,State").splitlines()
+
+
 def all_are_booked(slurm: SlurmCluster, ids: set[str]) -> bool:
     """The controller tells the accounts a little later, and forgets what it has not told when it is made forgetful."""
-    lines = slurm.slurm("sacct", "-X", "-n", "-P", "-o", "JobID,State").splitlines()
-    return ids <= {line.partition("|")[0] for line in lines if not line.endswith(("|RUNNING", "|PENDING"))}
+    return ids <= {line.partition("|")[0] for line in booked(slurm) if not line.endswith(("|RUNNING", "|PENDING"))}
 
 
 def test_what_the_queue_has_forgotten(with_accounts):
@@ -30,7 +33,7 @@ def test_what_the_queue_has_forgotten(with_accounts):
     bench.wait(ids)
     bench.scheduler.cancel(cancelled)
     bench.wait(cancelled)
-    bench.until(lambda: all_are_booked(with_accounts, {*ids, *cancelled}))
+    bench.until(lambda: all_are_booked(with_accounts, {*ids, *cancelled}), lambda: f"{booked(with_accounts)}")
     with_accounts.stop_controller()
     with_accounts.start_controller(forgetful=True)
     another = bench_of(with_accounts)
