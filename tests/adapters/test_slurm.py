@@ -309,6 +309,19 @@ class TestAccounts:
         assert found["7_0"].reason == "cancelled in Slurm by user 1000"
         assert (found["7_1"].outcome, found["7_1"].host) == (Outcome.out_of_memory, "h2")
 
+    @pytest.mark.parametrize("never_started", ["7_[1-3]", "7_[1-3%2]", "7_[1,3,5,7,9,11,13,15,17,..."])
+    def test_members_that_never_started_have_one_line_together(self, bench, fake, never_started):
+        fake.accounts(f"7_0|COMPLETED|0:0|h1|164M|00:10:00\n{never_started}|CANCELLED by 1000|0:0|None assigned|164M|00:10:00\n")
+        found = bench.scheduler.query(["7_0", "7_1", "7_3", "8_1"])
+        assert {one: what.outcome for one, what in found.items()} == {
+            "7_0": Outcome.completed, "7_1": Outcome.cancelled, "7_3": Outcome.cancelled
+        }  # fmt: skip
+        assert found["7_3"].host == ""
+
+    def test_members_that_wait_are_not_over(self, bench, fake):
+        fake.accounts("7_[1-3]|PENDING|0:0|None assigned|164M|00:10:00\n")
+        assert bench.scheduler.query(["7_0", "7_1"]) == {}
+
     def test_where_there_are_none_they_are_asked_for_once(self, bench, fake):
         assert bench.scheduler.query(["7_0"]) == {}
         assert bench.scheduler.query(["7_0"]) == {}

@@ -223,7 +223,7 @@ class SlurmScheduler:
         if answer.status:
             self._accounts = not refusals.accounting_is_off(answer.err)
             return {}
-        rows = {row.id: answers.seen(row) for row in answers.sacct_rows(answer.out) if row.id in ids}
+        rows = {row.id: answers.seen(row) for row in answers.sacct_rows(answer.out, ids)}
         return {one: what for one, what in rows.items() if what.standing is Standing.ended}
 
     # -- the cluster ---------------------------------------------------------------------------------------------------

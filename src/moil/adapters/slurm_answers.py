@@ -8,10 +8,10 @@ it: its worker has said by then how it ended, or Slurm will.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from types import MappingProxyType
 
-from moil.adapters.slurm_submission import member, read_comment
+from moil.adapters.slurm_submission import array_of, member, read_comment
 from moil.core.records import Outcome
 from moil.ports.scheduler import SchedulerId, Seen, Standing
 from moil.record import record
@@ -114,13 +114,18 @@ def labelled(text: str) -> Iterator[tuple[str, int, str]]:
 SACCT_FORMAT = "JobID,State,ExitCode,NodeList,ReqMem,Timelimit"
 
 
-def sacct_rows(text: str) -> Iterator[Row]:
-    """What sacct printed in `SACCT_FORMAT`, with bars between."""
-    for line in text.splitlines():
-        cells = line.split("|")
-        if len(cells) == 6:
-            job, state, code, host, memory, time = cells
-            yield Row(id=job, state=state, exit_code=code, host=host, memory=memory, time=time)
+def sacct_rows(text: str, asked: Collection[SchedulerId]) -> Iterator[Row]:
+    """What sacct printed in `SACCT_FORMAT`, with bars between, about these members.
+
+    Those of an array that never started share a line: ``7_[0-3,5]``. sacct may cut that list off, so it is not read: the
+    line is about all members that have none of their own.
+    """
+    lines = dict(line.split("|", 1) for line in text.splitlines() if line.count("|") == 5)
+    shared = {array_of(job): line for job, line in lines.items() if "_[" in job}
+    for one in asked:
+        if line := lines.get(one) or shared.get(array_of(one)):
+            state, code, host, memory, time = line.split("|")
+            yield Row(id=one, state=state, exit_code=code, host=host, memory=memory, time=time)
 
 
 def seen(row: Row) -> Seen:

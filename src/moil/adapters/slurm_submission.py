@@ -128,6 +128,11 @@ def members(array: str, size: int) -> list[SchedulerId]:
     return [member(array, number) for number in range(size)]
 
 
+def array_of(one: str) -> str:
+    """The array of a member, or of several."""
+    return one.partition("_")[0]
+
+
 def by_array(ids: Collection[SchedulerId]) -> dict[str, set[int]]:
     """The numbers of the members, by array."""
     found: dict[str, set[int]] = defaultdict(set)
