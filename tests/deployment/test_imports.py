@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from moil.deployment import notes
 from moil.deployment.imports import Import, scan
 from moil.deployment.scans import Scans
 
@@ -151,7 +152,7 @@ def test_a_file_that_was_just_written_is_not_remembered(tmp_path):
     assert not (tmp_path / "memory").exists()
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"format": 1, "files": 3}', b'{"format": 9, "files": {}}'])
+@pytest.mark.parametrize("damage", [b"", b"{", b"{}" * 99])
 def test_a_damaged_memory_is_as_good_as_none(tmp_path, damage, monkeypatch):
     monkeypatch.setattr("moil.deployment.scans.RACY", -1e9)
     file = old(tmp_path / "a.py", "import a")
@@ -159,7 +160,7 @@ def test_a_damaged_memory_is_as_good_as_none(tmp_path, damage, monkeypatch):
     scans.of(str(file), file.stat())
     scans.save()
     memory = next((tmp_path / "imports").iterdir())
-    assert json.loads(memory.read_bytes())["files"]
+    assert str(file) in json.loads(notes.read(memory))
     memory.write_bytes(damage)
     assert Scans(tmp_path, "program").of(str(file), file.stat()) == [Import(1, "a")]
 

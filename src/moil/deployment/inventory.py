@@ -25,7 +25,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -108,9 +107,7 @@ class Inventories:
             "fingerprint": (gist.fingerprint.digest, gist.fingerprint.newest),
         }
         data = json.dumps(head).encode() + b"\n" + json.dumps([row(one) for one in found]).encode()
-        place = self._place(distribution)
-        _forget_oldest(place.parent)
-        notes.write(place, data)
+        notes.write(self._place(distribution), data, most=MOST)
 
     def _read(self, distribution: Distribution) -> tuple[dict[str, Any], bytes] | None:
         data = notes.read(self._place(distribution))
@@ -169,11 +166,3 @@ def _stamp(path: str) -> bytes:
         return stamp_of(os.stat(path))
     except OSError:
         return _ABSENT
-
-
-def _forget_oldest(directory: Path) -> None:
-    with suppress(OSError):
-        files = list(directory.iterdir())
-        if len(files) >= MOST:
-            for one in sorted(files, key=lambda one: one.stat().st_mtime)[: len(files) - MOST + 1]:
-                one.unlink(missing_ok=True)

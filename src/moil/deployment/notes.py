@@ -26,13 +26,25 @@ def read(place: Path) -> bytes | None:
     return note[CHECK:] if _check(note[CHECK:]) == note[:CHECK] else None
 
 
-def write(place: Path, data: bytes) -> None:
-    """Put it there, whole or not at all; nothing is said if that is impossible."""
+def write(place: Path, data: bytes, *, most: int | None = None) -> None:
+    """Put it there, whole or not at all; nothing is said if that is impossible.
+
+    `most`: so many notes may be in its directory then; the oldest go.
+    """
     with suppress(OSError):
         place.parent.mkdir(parents=True, exist_ok=True)
+        if most is not None:
+            _forget_oldest(place.parent, most - 1)
         staged = place.with_name(f".{place.name}.{os.getpid()}")
         staged.write_bytes(_check(data) + data)
         staged.replace(place)
+
+
+def _forget_oldest(directory: Path, most: int) -> None:
+    files = list(directory.iterdir())
+    if len(files) > most:
+        for one in sorted(files, key=lambda one: one.stat().st_mtime)[: len(files) - most]:
+            one.unlink(missing_ok=True)
 
 
 def _check(data: bytes) -> bytes:

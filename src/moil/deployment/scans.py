@@ -1,8 +1,10 @@
 """What files import, remembered on this machine from run to run.
 
 A file is known again by its path, size, time of change and inode. One that was written in the last two seconds is not
-remembered, for another write could leave all of these as they are. There is one small JSON file for each program; it is
-never trusted: one that is damaged, or cannot be written, is as good as none.
+remembered, for another write could leave all of these as they are. There is one note for each program.
+
+STORED FORMAT, in users' caches: a note (`moil.deployment.notes`) in JSON: the path of each file, and what it is known again
+by and imports. Whoever changes it changes the name of the directory.
 """
 
 from __future__ import annotations
@@ -11,13 +13,12 @@ import hashlib
 import json
 import os
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from moil.deployment import notes
 from moil.deployment.imports import Import, scan
 
-FORMAT = 1
 RACY = 2.0
 MOST_PROGRAMS = 200
 
@@ -27,7 +28,7 @@ class Scans:
 
     def __init__(self, directory: Path | None, program: str) -> None:
         name = hashlib.sha256(program.encode(errors="surrogateescape")).hexdigest()[:32]
-        self._place = directory / "imports" / f"{name}.json" if directory and program else None
+        self._place = directory / "imports" / f"{name}" if directory and program else None
         self._known = _recalled(self._place)
         self._used: dict[str, list[Any]] = {}
         self._is_new = False
@@ -37,10 +38,8 @@ class Scans:
         stamp = [status.st_size, status.st_mtime_ns, status.st_ino]
         row = self._known.get(path)
         if row is not None and row[:3] == stamp:
-            with suppress(TypeError, ValueError):
-                found = [Import(line, module, level, tuple(names)) for line, module, level, names in row[3]]
-                self._used[path] = row
-                return found
+            self._used[path] = row
+            return [Import(line, module, level, tuple(names)) for line, module, level, names in row[3]]
         try:
             found_now = scan(Path(path).read_bytes())
         except OSError:
@@ -52,31 +51,11 @@ class Scans:
 
     def save(self) -> None:
         """Remember, if anything was found out."""
-        if self._place is None or not self._is_new:
-            return
-        with suppress(OSError):
-            self._place.parent.mkdir(parents=True, exist_ok=True)
-            _forget_oldest(self._place.parent)
-            staged = self._place.with_suffix(f".{os.getpid()}")
-            staged.write_text(json.dumps({"format": FORMAT, "files": self._used}, separators=(",", ":")))
-            staged.replace(self._place)
+        if self._place is not None and self._is_new:
+            notes.write(self._place, json.dumps(self._used, separators=(",", ":")).encode(), most=MOST_PROGRAMS)
 
 
 def _recalled(place: Path | None) -> dict[str, list[Any]]:
-    if place is None:
-        return {}
-    try:
-        told = json.loads(place.read_bytes())
-        files = told["files"] if told["format"] == FORMAT else {}
-    except (OSError, ValueError, LookupError, TypeError):
-        return {}
-    if not isinstance(files, dict):
-        return {}
-    return {path: row for path, row in files.items() if isinstance(row, list) and len(row) == 4}
-
-
-def _forget_oldest(directory: Path) -> None:
-    files = list(directory.iterdir())
-    if len(files) >= MOST_PROGRAMS:
-        for one in sorted(files, key=lambda one: one.stat().st_mtime)[: len(files) - MOST_PROGRAMS + 1]:
-            one.unlink(missing_ok=True)
+    note = notes.read(place) if place else None
+    known: dict[str, list[Any]] = json.loads(note) if note else {}
+    return known
