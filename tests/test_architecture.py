@@ -207,6 +207,7 @@ def test_importing_moil_is_light():
 
 
 SMALL = """
+import atexit
 import sys
 import moil
 
@@ -216,18 +217,23 @@ def hello():
 
 if __name__ == "__main__":
     before = {*sys.modules}
-    moil.run(hello, max_cores=1.0, progress=False)
-    print(*({*sys.modules} - before))
+    atexit.register(lambda: print(*({*sys.modules} - before), file=sys.stderr))
+    __HOW__
 """
 
 
-def test_a_small_run_brings_in_little(tmp_path):
+@pytest.mark.parametrize(
+    ("how", "but_for"),
+    [("moil.run(hello, max_cores=1.0, progress=False)", set()), ("moil.main(hello)", {"argparse"})],
+)
+def test_a_small_run_brings_in_little(tmp_path, how, but_for):
     """Each of these takes longer than all that the run does with it, or is for others than the leader."""
-    (tmp_path / "small.py").write_text(SMALL)
+    (tmp_path / "small.py").write_text(SMALL.replace("__HOW__", how))
     done = subprocess.run([sys.executable, "small.py"], cwd=tmp_path, check=True, capture_output=True, text=True)
-    found = set(done.stdout.split())
+    found = set(done.stderr.splitlines()[-1].split())
     assert "moil.session" in found
-    assert not found & {"argparse", "bz2", "ctypes", "dataclasses", "hashlib", "logging", "lzma", "shutil", "sysconfig", "tempfile"}
+    dear = {"argparse", "ctypes", "dataclasses", "hashlib", "importlib.metadata", "logging", "shutil", "sysconfig", "tempfile"}
+    assert found & dear == but_for
     assert not found & {"moil.runtime.job_process", "moil.runtime.execute", "moil.deployment.discover"}
 
 

@@ -55,7 +55,7 @@ def write(directory: Path, text: str, name: str = "pyproject.toml") -> Path:
 
 def from_project(project: Path, text: str, *classes: type, others: tuple[str, ...] = ()) -> Resolved:
     write(project, text)
-    return resolve(*(classes or (EngineSettings,)), environ={}, directory=project, units=UNITS, others=others)
+    return resolve(*(classes or (EngineSettings,)), environ={}, directory=project, units=UNITS, others=lambda: others)
 
 
 def source_of(resolved: Resolved, key: str) -> str:

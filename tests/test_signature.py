@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from moil.errors import FileError, UsageError
 from moil.options import add_engine_options, flags_from
 from moil.engine_settings import EngineSettings
-from moil.signature import command_line, render_result
+from moil.result import render_result
+from moil.signature import command_line
 
 if TYPE_CHECKING:
     from decimal import Decimal

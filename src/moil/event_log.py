@@ -1,14 +1,15 @@
 """The leader's log: what happens in a run, one line each, for the logger ``moil``.
 
 A retry is a warning, a failure for good is information (the report at the end of the run tells of it), and so is the
-beginning of a run; everything else is for debugging. Who wants to hear of it has brought `logging` in (`moil.logs`, or the
-program that uses Moil as a library); for nobody it is not worth the time that takes.
+beginning of a run; everything else is for debugging. Who wants to hear of it has brought `logging` in (the program that
+uses Moil as a library), or is asked to do so when there is something to hear (`moil.logs`); for nobody it is not worth the
+time that takes.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from moil.core.events import (
@@ -31,13 +32,21 @@ if TYPE_CHECKING:
 
 NAME = "moil"
 _DEBUG, _INFO, _WARNING = 10, 20, 30
+_RARE = (AttemptEnded, CancelRequested)
 
 
 class EventLog:
     """An observer that writes down what happens."""
 
+    def __init__(self, set_up: Callable[[], None] | None = None) -> None:
+        """`set_up`: has somebody listen, to warnings and worse, once there is one; None: who listens does so already."""
+        self._set_up = set_up
+
     def on_events(self, events: Sequence[Event], workflow: Workflow) -> None:
         """One line an event, where the level asks for it."""
+        if self._set_up is not None and any(_is_warning(one, workflow) for one in events if isinstance(one, _RARE)):
+            self._set_up()
+            self._set_up = None
         logger = _logger()
         if logger is None:
             return
@@ -72,6 +81,11 @@ def _named(job: JobId, workflow: Workflow) -> str:
     return f"#{job}" if known is None else str(known)
 
 
+def _is_warning(event: AttemptEnded | CancelRequested, workflow: Workflow) -> bool:
+    known = workflow.graph.get(event.job) if isinstance(event, AttemptEnded) else None
+    return not isinstance(event, AttemptEnded) or (known is not None and known.state is not JobState.failed)
+
+
 def _attempt_ended(event: AttemptEnded, workflow: Workflow, logger: Logger) -> None:
     known = workflow.graph.get(event.job)
     why = event.failure.error if event.failure else event.outcome.value
@@ -82,8 +96,7 @@ def _attempt_ended(event: AttemptEnded, workflow: Workflow, logger: Logger) -> N
     else:
         delay = known.not_before - event.at
         then = f"; next try in {format_duration(delay)}" if delay > 0 else "; it is tried again"
-    name = _named(event.job, workflow)
-    level = _WARNING if known is not None and known.state is not JobState.failed else _INFO
+    name, level = _named(event.job, workflow), _WARNING if _is_warning(event, workflow) else _INFO
     logger.log(level, "%s attempt %d %s: %s%s", name, event.attempt, event.outcome.value, why, then)
 
 

@@ -16,13 +16,37 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, TypeAlias
 
+from moil import plugins
+from moil.configuration import configured
 from moil.errors import UsageError
 from moil.measures import UNITS
 from moil.settings import Given, Setting, read, settings_of
 
 _DEST = "moil:"
+_BATCH_SYSTEM = ("--batch-system", "--batchSystem", "--moil-batch-system")
 
 _AddArgument: TypeAlias = Callable[..., argparse.Action]
+
+
+def add_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
+    """Give a parser that is to read these words an option for every setting."""
+    known = plugins.settings_classes()
+    add_engine_options(parser, *known)
+    if any(word.startswith("--") for word in words):
+        add_engine_options(parser, *_beside(known, _said(words) or configured()))
+
+
+def _beside(known: Sequence[type[Any]], batch_system: str) -> Sequence[type[Any]]:
+    return [one for one in plugins.settings_classes(batch_system) if one not in known]
+
+
+def _said(words: Sequence[str]) -> str:
+    """The batch system that a command line asks for; "" if none."""
+    for place, word in enumerate(words):
+        flag, _, value = word.partition("=")
+        if flag in _BATCH_SYSTEM:
+            return value or "".join(words[place + 1 : place + 2])
+    return ""
 
 
 def add_engine_options(parser: argparse.ArgumentParser, *classes: type[Any]) -> None:

@@ -9,7 +9,7 @@ known without looking anything up, because a worker has the engine's code but no
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -101,15 +101,20 @@ def is_scheduler(name: str) -> bool:
     return False
 
 
-def settings_classes(words: Sequence[str] = ()) -> tuple[type[Any], ...]:
-    """The engine's settings and those of the adapters; of other distributions' if `words` name one of theirs."""
+def settings_classes(batch_system: str = "") -> tuple[type[Any], ...]:
+    """The engine's settings and those of the adapters; of other distributions' those of this batch system."""
     from moil.engine_settings import EngineSettings
 
-    named = {word.partition("=")[2] or word for word in words}
-    classes = [_factory(SETTINGS, name, "settings class") for name in _BUILT_IN[SETTINGS]]
-    if words and not named & {*_BUILT_IN[BATCH_SYSTEMS], *_BUILT_IN[SCHEDULERS]}:
-        classes += [_factory(SETTINGS, name, "settings class") for name in _entry_points(SETTINGS) if name in named]
+    names = list(_BUILT_IN[SETTINGS])
+    if batch_system and batch_system not in {*_BUILT_IN[BATCH_SYSTEMS], *_BUILT_IN[SCHEDULERS]}:
+        names += [name for name in offered_settings() if name == batch_system]
+    classes = [_factory(SETTINGS, name, "settings class") for name in names]
     return (EngineSettings, *cast("list[type[Any]]", classes))
+
+
+def offered_settings() -> Collection[str]:
+    """The names under which other distributions have settings classes."""
+    return _entry_points(SETTINGS)
 
 
 def _factory(group: str, name: str, what: str) -> Callable[..., Any]:

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
-from moil import plugins
+from moil import ending
 from moil.authoring.context import Callee, ambient
 from moil.authoring.file import File
 from moil.authoring.job import JobFunction, job
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import argparse
 
     from moil.engine_settings import EngineSettings
+    from moil.event_log import EventLog
     from moil.runtime.entry import Entry
     from moil.settings import Given, Resolved
 
@@ -37,9 +38,9 @@ DECISIVE = frozenset({"batch-system", "batchsystem", "env", "help", "h", "versio
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give your own parser the engine's options; hand what it parses to ``moil.run(…, options=…)``."""
-    from moil.options import add_engine_options
+    from moil import options
 
-    add_engine_options(parser, *plugins.settings_classes(sys.argv))
+    options.add_options(parser, sys.argv[1:])
 
 
 def run(fn: Callable[..., R], /, *args: Any, options: argparse.Namespace | None = None, **settings: Any) -> R:
@@ -63,14 +64,15 @@ def _run(
     settings: Mapping[str, Any],
     ahead: Interpreter | None,
 ) -> Any:
-    from moil.settings import arguments
+    from moil import configuration
 
-    given = arguments(settings, *plugins.settings_classes())
+    flags: Mapping[str, Given] = {}
     if options:
         from moil.options import flags_from
 
-        given = {**flags_from(options), **given}
-    found = settings_from(given)
+        flags = flags_from(options)
+    given = configuration.given_by_caller(settings, flags)
+    found = configuration.settings_from(given)
     command = _command_line() if options else ()
     return start(callee, found, ahead=ahead, args=args, command=command)
 
@@ -81,6 +83,8 @@ def main(fn: Callable[..., Any], argv: Sequence[str] | None = None) -> NoReturn:
     Exit status: 0 success, 1 the workflow failed, 2 the command line or the set-up is wrong, 130 interrupted.
     """
     ambient.refuse_run()
+    if argv is None:
+        ending.be_quick()
     raise SystemExit(run_command(as_job(fn), argv))
 
 
@@ -107,20 +111,20 @@ def _run_command(
     program: Entry | None,
     ahead: Interpreter | None,
 ) -> int:
-    from moil import logs
+    from moil import configuration
     from moil.engine_settings import EngineSettings
-    from moil.options import add_engine_options, flags_from
+    from moil.options import add_options, flags_from
     from moil.signature import command_line
 
     try:
         prog = shlex.join(command) if command else None
         make_file = File if "--restart" in (sys.argv if argv is None else argv) else File.from_url
         line = command_line(callee.fn, file_type=File, make_file=make_file, prog=prog)
-        add_engine_options(line.parser, *plugins.settings_classes(sys.argv if argv is None else argv))
+        add_options(line.parser, sys.argv[1:] if argv is None else argv)
         call = line.parse(argv)
-        resolved = settings_from(flags_from(call.namespace))
+        resolved = configuration.settings_from(flags_from(call.namespace))
         found = resolved[EngineSettings]
-        logs.set_up(found)
+        log = _log(found)
         words = _command_line() if command is None else [*command, *(argv or ())]
         bound = line.signature.bind(*call.args, **call.kwargs)
         bound.apply_defaults()
@@ -129,6 +133,7 @@ def _run_command(
             callee,
             resolved,
             ahead=ahead,
+            log=log,
             args=bound.args,
             kwargs=bound.kwargs,
             arguments={name: _in_words(one) for name, one in bound.arguments.items()},
@@ -143,15 +148,14 @@ def _run_command(
         return 130
 
 
-def settings_from(given: Mapping[str, Given]) -> Resolved:
-    """The settings of the engine and of the adapters. Raises UsageError."""
-    from moil.measures import UNITS
-    from moil.settings import resolve
-
-    return resolve(*plugins.settings_classes(), given=given, units=UNITS)
-
-
-def start(callee: Callee, resolved: Resolved, *, ahead: Interpreter | None = None, **more: Any) -> Any:
+def start(
+    callee: Callee,
+    resolved: Resolved,
+    *,
+    ahead: Interpreter | None = None,
+    log: EventLog | None = None,
+    **more: Any,
+) -> Any:
     """Run it in a session of its own, which says how it goes on standard error. `more` are fields of a `Start`."""
     from moil.engine_settings import EngineSettings
 
@@ -166,12 +170,27 @@ def start(callee: Callee, resolved: Resolved, *, ahead: Interpreter | None = Non
             callee=callee,
             settings=settings,
             others=resolved.instances,
-            observers=lambda reasons: (EventLog(), *observers_for(settings, reasons)),
+            observers=lambda reasons: (log or EventLog(), *observers_for(settings, reasons)),
             say=lambda text: print(f"moil: {text}", file=sys.stderr),
             ahead=ahead,
             **more,
         )
     ).run()
+
+
+def _log(settings: EngineSettings) -> EventLog:
+    """What listens to it comes in when there is something to hear, unless it is to hear of everything. Raises UsageError."""
+    from moil.event_log import EventLog
+
+    def set_up() -> None:
+        from moil import logs
+
+        logs.set_up(settings)
+
+    if settings.log_file is None and settings.log_level != "debug" and "logging" not in sys.modules:
+        return EventLog(set_up)
+    set_up()
+    return EventLog()
 
 
 def _guess(words: Iterable[str], stack: ExitStack) -> Interpreter | None:
@@ -234,7 +253,7 @@ def _show(value: Any, output: str | None) -> int:
     if isinstance(value, File):
         print(_export(value, output))
         return 0
-    from moil.signature import render_result
+    from moil.result import render_result
 
     text = render_result(value, default=lambda one: _export_into(one, output))
     if text is not None:

@@ -294,12 +294,12 @@ def resolve(
     environ: Mapping[str, str] | None = None,
     directory: Path | None = None,
     units: Units = NO_UNITS,
-    others: Collection[str] = (),
+    others: Callable[[], Collection[str]] = tuple,
 ) -> Resolved:
     """The settings of `classes`, each value from the first place that has one.
 
     The pyproject.toml is looked for in `directory` (the current one if None) and above it. A key that no setting has is
-    an error; `others` are the prefixes of further classes, whose tables may stand in the files but are not looked at.
+    an error; `others` tells the prefixes of further classes, whose tables may stand in the files but are not looked at.
     """
     environ = os.environ if environ is None else environ
     known = {cls: list(settings_of(cls)) for cls in classes}
@@ -346,11 +346,10 @@ class _Section:
 
 
 def _settings_in(
-    section: _Section, known: Collection[Setting], others: Collection[str], prefix: str = ""
+    section: _Section, known: Collection[Setting], others: Callable[[], Collection[str]], prefix: str = ""
 ) -> dict[str, Given]:
     keys = {_dashes(one.name): one.key for one in known if one.prefix == prefix}
     tables = {_dashes(one.prefix): one.prefix for one in known if one.prefix and not prefix}
-    passed_over = set() if prefix else {_dashes(other) for other in others}
     found: dict[str, Given] = {}
     for name, value in section.table.items():
         if _dashes(name) in keys:
@@ -359,8 +358,8 @@ def _settings_in(
                 raise UsageError(f"{section}: {name!r} is there twice, once with - and once with _")
             found[key] = Given(value, str(section))
         elif _dashes(name) in tables:
-            found |= _settings_in(section.inner(name), known, (), tables[_dashes(name)])
-        elif _dashes(name) not in passed_over:
+            found |= _settings_in(section.inner(name), known, tuple, tables[_dashes(name)])
+        elif _dashes(name) not in (passed_over := {_dashes(other) for other in others()}):
             close = nearest(_dashes(name), [*keys, *tables, *passed_over])
             raise UsageError(f"{section}: there is no setting {name!r}{close}")
     return found

@@ -1,4 +1,4 @@
-"""A function's signature as a command line, and its result as text.
+"""A function's signature as a command line.
 
 A parameter without a default is a positional argument, one with a default an option, and one that can only be given by
 keyword an option in any case. An annotation says how a word is read; a collection takes many words, a `dict` words such
@@ -14,15 +14,13 @@ is shielded from it by a blank.
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import datetime as dt
 import inspect
-import json
+import os
 import re
 import sys
 from collections import abc
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from enum import Enum
 from itertools import takewhile
 from pathlib import PurePath
@@ -30,6 +28,7 @@ from types import GenericAlias, NoneType, SimpleNamespace, UnionType
 from typing import Any, Literal, NamedTuple, NoReturn, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 from moil.errors import MoilError, UsageError
+from moil.record import changed, record
 from moil.settings import nearest
 
 Reader: TypeAlias = Callable[[str], Any]
@@ -41,7 +40,7 @@ _COLLECTIONS: dict[Any, Callable[[Iterable[Any]], Any]] = {
     frozenset: frozenset,
 }
 _NEVER_BY_NAME = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL)
-_SCIENTIFIC = re.compile(r"-(?:(?:\d+\.?\d*|\.\d+)e[+-]?\d+|inf|nan)", re.IGNORECASE)
+_SCIENTIFIC = r"(?i)-(?:(?:\d+\.?\d*|\.\d+)e[+-]?\d+|inf|nan)"
 _MAPPINGS = (dict, abc.Mapping, abc.MutableMapping)
 _TRUTH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
@@ -54,7 +53,7 @@ class Call(NamedTuple):
     namespace: argparse.Namespace
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class CommandLine:
     """The command line of a function; its `parser` may be given further options before `parse` is called."""
 
@@ -100,7 +99,9 @@ def command_line(
     forms = {one.name: grammar.form(one) for one in signature.parameters.values()}
     grammar.check(forms.values())
     doc = (inspect.getdoc(target) or "").splitlines()
-    parser = argparse.ArgumentParser(prog=prog, description=_summary(doc), add_help=False, allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        prog=prog, description=_summary(doc), formatter_class=_Formatter, add_help=False, allow_abbrev=False
+    )
     flags = ["-h"] if any(form.flag == "--help" for form in forms.values()) else ["-h", "--help"]
     parser.add_argument(*flags, action="help", help="show this help and exit")
     described = _described(doc)
@@ -114,7 +115,7 @@ def command_line(
     return CommandLine(parser, signature, forms)
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class _Form:
     parameter: inspect.Parameter
     read: Reader
@@ -162,6 +163,19 @@ class _Form:
         return None if self.positional else f"--{self.shown}"
 
 
+class _Formatter(argparse.HelpFormatter):
+    """As wide as the terminal; argparse would bring in `shutil` to ask, and asks for every command line."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_columns() - 2)
+
+
+def _columns() -> int:
+    with suppress(ValueError, OSError):
+        return int(os.environ.get("COLUMNS", "0")) or os.get_terminal_size(1).columns or 80
+    return 80
+
+
 class _Switch(argparse.Action):
     def __call__(
         self, _parser: argparse.ArgumentParser, namespace: argparse.Namespace, _values: Any, option_string: str | None = None
@@ -196,11 +210,15 @@ def _add(parser: argparse.ArgumentParser, form: _Form, text: str) -> None:
 
 
 def _shielded(word: str) -> str:
-    return f" {word}" if _SCIENTIFIC.fullmatch(word) else word
+    return f" {word}" if _is_scientific(word) else word
 
 
 def _unshielded(word: str) -> str:
-    return word[1:] if _SCIENTIFIC.fullmatch(word[1:]) else word
+    return word[1:] if _is_scientific(word[1:]) else word
+
+
+def _is_scientific(word: str) -> bool:
+    return word.startswith("-") and re.fullmatch(_SCIENTIFIC, word) is not None
 
 
 def _reporting(read: Reader) -> Reader:
@@ -242,7 +260,7 @@ def _shown(value: object) -> str:
     return str(value)
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class _Grammar:
     """Which forms there are; it names function, parameter and cure where there is none."""
 
@@ -276,7 +294,7 @@ class _Grammar:
             self.refuse(parameter, str(reason))
         if form.rest and form.collect:
             self.refuse(parameter, "each of its values would itself take many words")
-        return dataclasses.replace(form, collect=tuple) if form.rest else form
+        return changed(form, collect=tuple) if form.rest else form
 
     def _annotation(self, parameter: inspect.Parameter) -> Any:
         if parameter.annotation is inspect.Parameter.empty:
@@ -295,11 +313,11 @@ class _Grammar:
             return _Form(parameter, str, collect=_row(readers), count=len(items), optional=optional)
         if origin is tuple or origin in _COLLECTIONS:
             word = self._word(parameter, items[0] if items else str)
-            return dataclasses.replace(word, collect=_COLLECTIONS.get(origin, tuple), optional=optional)
+            return changed(word, collect=_COLLECTIONS.get(origin, tuple), optional=optional)
         if origin in _MAPPINGS:
             name, value = (self._word(parameter, item) for item in items or (str, str))
             return _Form(parameter, _pair(name, value), metavar="NAME=VALUE", collect=dict, optional=optional)
-        return dataclasses.replace(self._word(parameter, kind), optional=optional)
+        return changed(self._word(parameter, kind), optional=optional)
 
     def _word(self, parameter: inspect.Parameter, kind: Any) -> _Form:
         kind, _ = _without_none(kind)
@@ -398,9 +416,11 @@ def _row(readers: Sequence[Reader]) -> Callable[[Sequence[str]], tuple[Any, ...]
     return lambda words: tuple(read(word) for read, word in zip(readers, words, strict=True))
 
 
-_FIELD = re.compile(r":(?:param|parameter|arg|argument|key|keyword)\s+(?:[^:]*\s)?\*{0,2}(?P<names>\w+)\s*:\s*(?P<text>.*)")
-_GOOGLE = re.compile(r"\s+\*{0,2}(?P<names>\w+)\s*(?:\(.*?\))?\s*:\s*(?P<text>.*)")
-_NUMPY = re.compile(r"(?P<names>\*{0,2}\w+(?:\s*,\s*\*{0,2}\w+)*)\s*(?::.*)?\Z(?P<text>)")
+_FIELD = (
+    r":(?:param|parameter|arg|argument|key|keyword)\s+(?:[^:]*\s)?\*{0,2}(?P<names>\w+)\s*:\s*(?P<text>.*)"
+)
+_GOOGLE = r"\s+\*{0,2}(?P<names>\w+)\s*(?:\(.*?\))?\s*:\s*(?P<text>.*)"
+_NUMPY = r"(?P<names>\*{0,2}\w+(?:\s*,\s*\*{0,2}\w+)*)\s*(?::.*)?\Z(?P<text>)"
 _HEADERS = ("args", "arguments", "parameters", "params", "keyword args", "keyword arguments", "other parameters")
 
 
@@ -428,68 +448,12 @@ def _below(doc: Sequence[str], index: int) -> Iterator[str]:
 
 
 def _entries(doc: Sequence[str]) -> Iterator[tuple[int, re.Match[str]]]:
-    style: re.Pattern[str] | None = None
+    style: str | None = None
     for index, line in enumerate(doc):
         if re.fullmatch(r"-{3,}", doc[index + 1].strip() if index + 1 < len(doc) else ""):
             style = _NUMPY if line.strip().lower() in _HEADERS else None
         elif line.strip() and not line[0].isspace() and style is not _NUMPY:
             style = _GOOGLE if _is_header(line) else None
-        entry = _FIELD.match(line) or (style.match(line) if style else None)
+        entry = re.match(_FIELD, line) or (re.match(style, line) if style else None)
         if entry:
             yield index, entry
-
-
-def render_result(value: object, *, default: Callable[[Any], Any] | None = None) -> str | None:
-    """What to print for a result: text as it is, None not at all, else JSON where that can be, else the repr.
-
-    `default` is asked first about every value that JSON has no name for, as of `json.dumps`; a TypeError from it means
-    that it does not know either.
-    """
-    if value is None:
-        return None
-    if isinstance(value, str):
-        return str(value.value if isinstance(value, Enum) else value)
-    try:
-        return json.dumps(_plain(value, default or _unknown), ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        return repr(value)
-
-
-def _unknown(value: object) -> Any:
-    raise TypeError(f"JSON has no name for {type(value).__name__}")
-
-
-def _plain(value: Any, default: Callable[[Any], Any]) -> Any:
-    if isinstance(value, Enum):
-        return _plain(value.value, default)
-    if value is None or isinstance(value, str | int | float):
-        return value
-    if isinstance(value, Mapping):
-        return {_plain(name, default): _plain(item, default) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item, default) for item in value]
-    if isinstance(value, abc.Set):
-        return _in_order([_plain(item, default) for item in value])
-    try:
-        known = default(value)
-    except TypeError:
-        known = _known(value)
-    return _plain(known, default)
-
-
-def _in_order(items: list[Any]) -> list[Any]:
-    try:
-        return sorted(items)
-    except TypeError:
-        return sorted(items, key=repr)
-
-
-def _known(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    if isinstance(value, PurePath):
-        return str(value)
-    if isinstance(value, dt.date | dt.time):
-        return value.isoformat()
-    of_numpy = getattr(value, "tolist", None)
-    return of_numpy() if callable(of_numpy) else _unknown(value)

@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from moil import plugins
 from moil.cli.parsing import add_json, print_json, verb_parser
 from moil.cli.table import columns
-from moil.measures import UNITS
-from moil.settings import Origin, resolve
+from moil.configuration import settings_from
+from moil.settings import Origin
 
 
 def main(words: Sequence[str]) -> int:
@@ -24,7 +23,7 @@ def main(words: Sequence[str]) -> int:
     parser = verb_parser(__name__, __doc__)
     add_json(parser)
     given = parser.parse_args(words)
-    origins = resolve(*plugins.settings_classes(), units=UNITS).origins
+    origins = settings_from().origins
     if given.json:
         print_json({"settings": [_as_json(one) for one in origins]})
     else:

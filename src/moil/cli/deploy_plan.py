@@ -28,17 +28,15 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from moil import plugins
 from moil.cli.parsing import Parser, add_json, print_json
 from moil.cli.table import columns
+from moil.configuration import settings_from
 from moil.core.requirements import format_size
 from moil.deployment import native
 from moil.deployment.discover import Request, discover, why
 from moil.deployment.plan import LeftOut, Plan, PlannedUnit, Source, UnitKind
 from moil.engine_settings import EngineSettings
-from moil.measures import UNITS
 from moil.record import as_dict
-from moil.settings import resolve
 
 FILES = 12
 """So many files of a unit are shown."""
@@ -63,7 +61,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def _request(program: str, *, is_module: bool) -> Request:
-    settings = resolve(*plugins.settings_classes(), units=UNITS)[EngineSettings]
+    settings = settings_from()[EngineSettings]
     script = "" if is_module else os.path.abspath(program)
     return Request(
         module=program if is_module else "",

@@ -27,14 +27,14 @@ from typing import Any
 from moil import plugins, workdir
 from moil.adapters.machine import count_cores
 from moil.cli.parsing import add_json, print_json, verb_parser
+from moil.configuration import settings_from
 from moil.core.requirements import GIB, MIB, Requirements, format_size
 from moil.deployment import boot, probe
 from moil.deployment.file_systems import NETWORK
 from moil.engine_settings import EngineSettings
 from moil.errors import MoilError, UsageError
-from moil.options import add_engine_options, flags_from
+from moil.options import add_options, flags_from
 from moil.ports.scheduler import Array, Scheduler, Seen, Standing
-from moil.program import settings_from
 from moil.record import as_dict, record
 from moil.runtime.reactor import SelectorReactor, SystemClock
 from moil.settings import Resolved
@@ -60,7 +60,7 @@ def main(words: Sequence[str]) -> int:
     """``moil doctor``."""
     parser = verb_parser(__name__, __doc__)
     add_json(parser)
-    add_engine_options(parser, *plugins.settings_classes(words))
+    add_options(parser, words)
     given = parser.parse_args(words)
     settings = settings_from(flags_from(given))
     checks = []

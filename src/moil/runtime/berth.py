@@ -123,7 +123,7 @@ class Berth:
                 return
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if house.isolation == "job":
-            practise(house)
+            practise()
         job_process.freeze()
         supervisor = Supervisor(sockets, house, house.work / self._home)
         (house.work / f"{self._home}.log").unlink()  # it is read through its descriptor

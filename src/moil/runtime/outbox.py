@@ -33,10 +33,11 @@ _LENGTH = Struct("<I")
 class Outbox:
     """That of one slot."""
 
-    def __init__(self, work: Path) -> None:
-        self._names = [work / f"{os.getpid()}-{number}.outbox{FORMAT}" for number in range(2)]
+    def __init__(self, work: Path | None) -> None:
+        """`work` None: it is kept in memory, and nobody will find it."""
+        self._names = [work / f"{os.getpid()}-{number}.outbox{FORMAT}" for number in range(2)] if work else []
         how = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        self._files = [os.open(name, how, 0o600) for name in self._names]
+        self._files = [os.open(name, how, 0o600) for name in self._names] or [os.memfd_create("outbox") for _ in range(2)]
         self._current = 0
 
     def turn(self) -> None:
@@ -64,8 +65,9 @@ class Outbox:
 
     def remove(self) -> None:
         """With all that is in it."""
-        for name, file in zip(self._names, self._files, strict=True):
+        for file in self._files:
             os.close(file)
+        for name in self._names:
             name.unlink(missing_ok=True)
 
 

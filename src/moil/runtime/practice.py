@@ -3,16 +3,18 @@
 A fork shares its parent's memory until one of them writes to it, and each page written to for the first time costs as
 much as a thousand lines of Python. The interpreter writes a lot when it runs code for the first few times: it rewrites
 the code for what it has seen, and fills its caches. All that is done here once, for all jobs to come.
+
+It needs to know nothing of the run, and no directory: so it can be done while nobody has said yet what is to be run.
 """
 
 from __future__ import annotations
 
-import os
 import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from moil.authoring.job import job
 from moil.authoring.promise import Details, Promise
-from moil.record import changed
 from moil.runtime import files, messages
 from moil.runtime.codec import Encoder, StoredValue
 from moil.runtime.job_process import JobProcess, Order
@@ -21,6 +23,9 @@ from moil.runtime.outbox import Outbox, Voice
 from moil.runtime.records import Task, encode_task
 from moil.runtime.slot import House
 from moil.runtime.slot_directory import SlotDirectory
+
+if TYPE_CHECKING:
+    from moil.ports.job_store import JobStore
 
 TIMES = 16
 """The interpreter rewrites code that has run eight times, and then some more."""
@@ -32,13 +37,13 @@ def nothing(number: int) -> int:
     return number if number == 0 else nothing(nothing(number - 1))
 
 
-def practise(house: House) -> None:
+def practise() -> None:
     """Run it, in this process, and leave no trace."""
-    home = SlotDirectory(house.work / f"practice-{os.getpid()}")
+    stage = _stage()
+    home = SlotDirectory(stage.work / "practice")
     packet = Message(messages.TASK, "2.1", encode_task(_task())).packet()
-    stage = changed(house, load=_nothing_to_load)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    outbox = Outbox(house.work)
+    outbox = Outbox(None)
     with ours, theirs:
         for _ in range(TIMES):
             outbox.turn()
@@ -59,3 +64,10 @@ def _task() -> Task:
 
 def _nothing_to_load() -> None:
     """The program has been loaded, or will be."""
+
+
+def _stage() -> House:
+    """What the job finds there: nothing that it would touch."""
+    nowhere = Path("/nonexistent")
+    store = cast("JobStore", None)
+    return House(store=store, work=nowhere, cache=nowhere, load=_nothing_to_load, log_limit=0, isolation="job", host="")

@@ -44,6 +44,8 @@ class Zygote:
         """Until the leader is gone."""
         processes.become_subreaper()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        practise()  # the leader has yet to find out what is to be run
+        job_process.freeze()
         payload, _ = self._receive()
         header, _ = wire.unpack(payload)
         house = self._settle(header)
@@ -117,8 +119,6 @@ class Zygote:
             host=socket.gethostname(),
             has_outboxes=True,
         )
-        if house.isolation == "job":
-            practise(house)
         job_process.freeze()
         return house
 
