@@ -1,4 +1,4 @@
-"""How a program ends that did nothing but a run: without being taken apart.
+"""How a program ends whose last act is ours: without being taken apart.
 
 An interpreter that ends looks for garbage several times, and takes its modules apart, function by function. Of these an
 engine has many: it took a seventh of the time of a run of one job (measured with CPython 3.11), and gives nothing to

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 
 import moil
+from moil import ending
 from moil.cli.parsing import Parser
 from moil.errors import MoilError, UsageError
 
@@ -38,6 +39,8 @@ _INTERRUPTED = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Do what the command line says; the exit status."""
+    if argv is None:
+        ending.be_quick()
     try:
         status = _dispatch(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
