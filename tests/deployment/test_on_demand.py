@@ -9,7 +9,9 @@ from moil.deployment import manifest
 from moil.deployment.distributions import plan_units, wanted
 from moil.deployment.on_demand import LEAST, divide
 from moil.deployment.plan import PlannedUnit, Source, UnitKind
+from moil.deployment.request import Loaded
 from tests.deployment.installs import lay, scan, site_of
+from tests.deployment.projects import plan_of
 
 LARGE = "#" * LEAST
 
@@ -114,6 +116,51 @@ def test_the_front_is_what_may_be_looked_at_without_an_import(site):
     assert front.kind is UnitKind.front and not front.is_installed
     expected = {"METADATA", "INSTALLER", "RECORD", "entry_points.txt"}
     assert {one.path for one in front.sources} == {"site/x/__init__.py", "site/y.py", *(f"site/x-1.0.dist-info/{one}" for one in expected)}
+
+
+SETUPTOOLS = {
+    "setuptools/__init__.py": LARGE,
+    "setuptools/dist.py": "",
+    "pkg_resources/__init__.py": "",
+    "_distutils_hack/__init__.py": "",
+    "_distutils_hack/override.py": "",
+    "distutils-precedence.pth": "import os; __import__('_distutils_hack').add_shim()\n",
+}
+
+
+def test_setuptools_waits_and_what_stands_in_for_it_is_there(site):
+    lay(site, "setuptools", files=SETUPTOOLS)
+    found = divided(site)
+    assert found["setuptools"].kind is UnitKind.on_demand
+    assert found["setuptools"].import_names == ("pkg_resources", "setuptools")
+    there = {one.path.removeprefix("site/") for one in found["metadata"].sources if ".dist-info" not in one.path}
+    assert there == {*SETUPTOOLS} - {"setuptools/dist.py"}
+
+
+def test_another_that_acts_at_the_start_beside_such_a_module_does_not_wait(site):
+    lay(site, "setuptools", files={**SETUPTOOLS, "another.pth": "import setuptools\n"})
+    lay(site, "part", files={"part/__init__.py": LARGE, "distutils-precedence.pth": "import part\n"})
+    assert late(site) == set()
+
+
+def test_that_python_has_loaded_the_stand_in_does_not_make_setuptools_needed(site, tmp_path):
+    lay(site, "setuptools", files=SETUPTOOLS)
+    (tmp_path / "main.py").write_text("")
+
+    def kind(*loaded: str) -> UnitKind:
+        plan = plan_of(
+            script=tmp_path / "main.py",
+            path=(tmp_path, site),
+            modules={name: Loaded(str(site / name / "__init__.py"), (str(site / name),)) for name in loaded},
+            site=(str(site),),
+            prefix=str(site.parents[2]),
+            base_prefix="/usr",
+            environment=True,
+        )
+        return next(one.kind for one in plan.units if one.name == "setuptools")
+
+    assert kind("_distutils_hack") is UnitKind.on_demand
+    assert kind("_distutils_hack", "setuptools") is UnitKind.distribution
 
 
 def test_where_nothing_can_wait_nothing_is_added(site):

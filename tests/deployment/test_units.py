@@ -243,8 +243,8 @@ def changing(change):
     """Press, and when all has been read for the first time, change it."""
     changed = []
 
-    def pressing(sources, to):
-        pressed = press(sources, to)
+    def pressing(sources, to, *, squeezes):
+        pressed = press(sources, to, squeezes=squeezes)
         if not changed:
             changed.append(change())
         return pressed
@@ -274,9 +274,9 @@ def test_a_large_file_that_changes_before_it_is_uploaded_is_read_again(home, sto
 
 
 def test_a_unit_that_never_stops_changing_is_refused(home, store, tmp_path, monkeypatch):
-    def restless(sources, to):
+    def restless(sources, to, *, squeezes):
         (home / "pkg/core.py").write_text(f"{os.urandom(8)!r}\n")
-        return press(sources, to)
+        return press(sources, to, squeezes=squeezes)
 
     monkeypatch.setattr("moil.deployment.freeze.press", restless)
     with pytest.raises(UsageError, match="the files of pkg change while they are read; wait until nothing writes"):

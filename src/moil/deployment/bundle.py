@@ -1,7 +1,8 @@
 """The engine's own code, as one archive: what a launcher needs to go on by itself.
 
-It holds the modules a worker uses, and cloudpickle; some hundred kilobytes. The archive is deterministic, so that its
-SHA-256 names it on every machine: fixed times, fixed modes, sorted names.
+It holds the modules a worker uses, and cloudpickle; some megabytes, which are not compressed: that would take twenty times
+as long, and a machine fetches them once. The archive is deterministic, so that its SHA-256 names it on every machine:
+fixed times, fixed modes, sorted names.
 
 Where it can be remembered on the leader's machine the modules are in it compiled, too, so that no worker has to do that
 before its first job. What Python makes of a module may differ from one time to the next, so it is made once for each
@@ -79,11 +80,10 @@ def _read() -> list[tuple[str, bytes]]:
 def _zipped(files: Iterable[tuple[str, bytes]]) -> bytes:
     zipfile = importlib.import_module("zipfile")  # seldom asked for: mostly the archive is known
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name, content in files:
             entry = zipfile.ZipInfo(name, _TIME)
             entry.external_attr = 0o644 << 16
-            entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, content)
     return buffer.getvalue()
 

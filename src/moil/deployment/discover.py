@@ -241,7 +241,9 @@ class _Discovery:
         for name, module in self._request.modules.items():
             top = name.partition(".")[0]
             is_installed = bool(module.file) and self._known.classifier.owner(module.file) is Owner.installed
-            if is_installed and not any(one.name in engines for one in self._known.installed.of_import(top)):
+            if not is_installed or top == on_demand.STAND_IN:
+                continue
+            if not any(one.name in engines for one in self._known.installed.of_import(top)):
                 yield top, "the program has loaded it"
         for place in (*reached.packages, *reached.modules):
             if place.root.reason.startswith("editable"):

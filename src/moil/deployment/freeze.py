@@ -143,7 +143,7 @@ class Freezer:
 
     def _read(self, planned: PlannedUnit, fingerprint: Fingerprint) -> Known:
         with self._scratch(planned) as file:
-            pressed = press(planned.sources, file)
+            pressed = press(planned.sources, file, squeezes=planned.kind is not UnitKind.on_demand)
             known = Known.of(pressed.listing)
             if not self._has(known):
                 self._upload(planned, fingerprint, known, pressed, file)

@@ -8,9 +8,10 @@ points and console scripts are those at home, and the beginnings of its packages
 
 It must be possible to tell by a name at the top of the import system that the distribution is wanted. So none of this
 is for distributions that have programs or data outside the site directory, that act when Python starts (``.pth``), or
-that share a name with what is there from the beginning. And what one requires comes with it, as its libraries may be
-loaded without an import: so what is there from the beginning has there all that it requires, and a small distribution
-that requires one that waits, waits too.
+that share a name with what is there from the beginning. (What setuptools has act then only stands in for distutils, and
+is in the front, too: nearly every virtual environment of Python 3.11 and older has it, and few programs want it.) And
+what one requires comes with it, as its libraries may be loaded without an import: so what is there from the beginning has
+there all that it requires, and a small distribution that requires one that waits, waits too.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ LEAST = 1_000_000
 FRONT = "metadata"
 _METADATA = (".dist-info", ".egg-info")
 _CODE = (".py", ".so", ".pyc")
+STAND_IN = "_distutils_hack"
+"""A module that setuptools has loaded when Python starts. It brings in the rest when distutils is imported."""
+_ACTS_AT_START = frozenset({f"{STAND_IN}/", "distutils-precedence.pth"})
 
 
 def divide(
@@ -41,7 +45,7 @@ def divide(
     """
     if not any(one.size >= LEAST and one.name not in needed for one in units):
         return list(units)
-    tops = {one.name: tops_of(one) for one in units}
+    tops = {one.name: _without_stand_in(tops_of(one)) for one in units}
     names = {name: frozenset(_import_names(found)) for name, found in tops.items()}
     taken = {name for one in code for name in _import_names(tops_of(one, root=""))}
     able = {one.name for one in units if one.name not in needed and _can_be_told(tops[one.name], names[one.name])}
@@ -94,6 +98,10 @@ def tops_of(unit: PlannedUnit, root: str = "site/") -> set[str]:
     return {f"{first}{slash}" for first, slash in parts}
 
 
+def _without_stand_in(tops: set[str]) -> set[str]:
+    return tops - _ACTS_AT_START if tops >= _ACTS_AT_START else tops
+
+
 def _has_place(top: str) -> bool:
     folders = tuple(f"{ending}/" for ending in (*_METADATA, ".libs"))
     return bool(_import_name(top)) or top.endswith((*folders, *_CODE)) or top == "__pycache__/"
@@ -122,4 +130,6 @@ def _front(units: Iterable[PlannedUnit]) -> PlannedUnit:
 def is_of_front(source: Source) -> bool:
     """Whether it is to be there although its distribution is not."""
     first, slash, rest = source.path.removeprefix("site/").partition("/")
+    if f"{first}{slash}" in _ACTS_AT_START:
+        return True
     return first.endswith(_METADATA) or rest == "__init__.py" or (not slash and first.endswith(".py"))

@@ -5,7 +5,7 @@ which the listing first names it; where one ends and the next begins, what it is
 said by the listing, which has been verified before. So nothing in a pack can be written to a place that the listing
 does not name, and nothing but what was listed. The bytes are a row of zlib streams: text is compressed, and what does
 not get much smaller (native code, archives) is stored, because a leader that compresses three hundred megabytes keeps
-its user waiting longer than any network would.
+its user waiting longer than any network would. What few workers will ask for is stored, too.
 
 STORED FORMAT: listings name units, not packs, so how hard a pack is compressed may change; the order may not.
 """
@@ -66,14 +66,14 @@ def packed(listing: Listing) -> Iterator[Item]:
 class Writer:
     """Writes a pack, content by content."""
 
-    def __init__(self, to: IO[bytes]) -> None:
-        self._to = to
+    def __init__(self, to: IO[bytes], *, squeezes: bool = True) -> None:
+        self._to, self._squeezes = to, squeezes
         self._squeeze: Any = None
         self._stored = False
 
     def add(self, path: str, data: bytes) -> None:
         """The next content; `path` tells whether it will get smaller."""
-        stored = _is_dense(path)
+        stored = not self._squeezes or _is_dense(path)
         if self._squeeze is None or stored is not self._stored:
             self.close()
             self._squeeze, self._stored = zlib.compressobj(0 if stored else _LEVEL), stored

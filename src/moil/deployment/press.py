@@ -40,15 +40,15 @@ class Pressed:
     large: tuple[Large, ...]
 
 
-def press(sources: Iterable[Source], to: IO[bytes]) -> Pressed:
-    """Read the files, and write the pack of the small ones.
+def press(sources: Iterable[Source], to: IO[bytes], *, squeezes: bool = True) -> Pressed:
+    """Read the files, and write the pack of the small ones, which gets smaller if it `squeezes`.
 
     Raises UsageError for one that cannot be read, OSError if the pack cannot be written.
     """
     items: list[Item] = []
     large: dict[str, Large] = {}
     packed: set[str] = set()
-    writer = pack.Writer(to)
+    writer = pack.Writer(to, squeezes=squeezes)
     for one in sorted(sources, key=lambda source: source.path):
         item, data = _read(one)
         if item is None:
