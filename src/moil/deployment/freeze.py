@@ -27,7 +27,7 @@ from moil.record import field, record
 
 MOST_TRIES = 3
 THREADS = 4
-IN_MEMORY = 4 * 1024 * 1024
+IN_MEMORY = 1024 * 1024
 """Packs of units of so many bytes are made in memory, larger ones in a file."""
 
 

@@ -23,7 +23,8 @@ def read(place: Path) -> bytes | None:
         note = place.read_bytes()
     except OSError:
         return None
-    return note[CHECK:] if _check(note[CHECK:]) == note[:CHECK] else None
+    check, data = note[:CHECK], note[CHECK:]
+    return data if check == _check(data) else None
 
 
 def write(place: Path, data: bytes, *, most: int | None = None) -> None:
@@ -36,7 +37,9 @@ def write(place: Path, data: bytes, *, most: int | None = None) -> None:
         if most is not None:
             _forget_oldest(place.parent, most - 1)
         staged = place.with_name(f".{place.name}.{os.getpid()}")
-        staged.write_bytes(_check(data) + data)
+        with staged.open("wb") as note:
+            note.write(_check(data))
+            note.write(data)
         staged.replace(place)
 
 
