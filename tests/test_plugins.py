@@ -79,6 +79,7 @@ def test_its_options_are_there_if_it_is_asked_for(tell: Tell, words: tuple[str, 
 
 
 def test_they_are_not_if_another_is(tell: Tell) -> None:
+    assert queue(tell("program.py", "--batch-system", "local", "--batch-system", "grid", "--grid-queue", "long")) == "long"
     done = tell("program.py", "--batch-system", "local", "--grid-queue", "long", status=2)
     assert "unrecognized arguments: --grid-queue long" in done.stderr
 

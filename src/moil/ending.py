@@ -36,7 +36,7 @@ def _settle() -> None:
     if _may_have_more_to_write():
         for one in gc.get_objects():
             if isinstance(one, _WRITERS):
-                with suppress(OSError, ValueError):
+                with suppress(Exception):  # whatever is below the file may raise; the interpreter would say nothing either
                     one.flush()
     gc.collect()
     _keep([module for name, module in sys.modules.items() if _is_of_the_program(name)])

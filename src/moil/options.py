@@ -41,12 +41,13 @@ def _beside(known: Sequence[type[Any]], batch_system: str) -> Sequence[type[Any]
 
 
 def _said(words: Sequence[str]) -> str:
-    """The batch system that a command line asks for; "" if none."""
+    """The batch system that a command line asks for, last of all; "" if none."""
+    said = ""
     for place, word in enumerate(words):
         flag, _, value = word.partition("=")
         if flag in _BATCH_SYSTEM:
-            return value or "".join(words[place + 1 : place + 2])
-    return ""
+            said = value or "".join(words[place + 1 : place + 2])
+    return said
 
 
 def add_engine_options(parser: argparse.ArgumentParser, *classes: type[Any]) -> None:
