@@ -125,8 +125,7 @@ def _slot(isolation: str, jobs: int) -> dict[str, float]:
 
 
 def _supervise(sockets: Sockets, house: House, told: int) -> None:
-    if house.isolation == "job":
-        practise(house)
+    practise()
     job_process.freeze()
     Supervisor(sockets, house, house.work / "1.slot").serve()
     own, below = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
