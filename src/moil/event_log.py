@@ -82,8 +82,10 @@ def _named(job: JobId, workflow: Workflow) -> str:
 
 
 def _is_warning(event: AttemptEnded | CancelRequested, workflow: Workflow) -> bool:
-    known = workflow.graph.get(event.job) if isinstance(event, AttemptEnded) else None
-    return not isinstance(event, AttemptEnded) or (known is not None and known.state is not JobState.failed)
+    if isinstance(event, CancelRequested):
+        return True
+    known = workflow.graph.get(event.job)
+    return known is not None and known.state is not JobState.failed
 
 
 def _attempt_ended(event: AttemptEnded, workflow: Workflow, logger: Logger) -> None:
